@@ -76,7 +76,7 @@ fn a_file_is_written_once_read_in_parts_and_deleted_as_often_as_wanted() {
 }
 
 #[test]
-fn percent_signs_stand_for_themselves() {
+fn percent_signs_are_literal() {
     let warehouse = Warehouse::new();
     for (name, content) in [("t/x%2541", b"1"), ("t/x%41", b"2"), ("t/xA", b"3"), ("t/a%2Fb", b"4")] {
         warehouse.write(name, content).unwrap();

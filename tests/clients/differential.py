@@ -109,7 +109,7 @@ class History:
             self.add_snapshot, self.add_snapshot, self.add_column, self.drop_column, self.add_spec, self.add_sort_order,
             self.set_properties, self.remove_properties, self.set_ref, self.remove_ref, self.remove_snapshots,
             self.set_statistics, self.remove_statistics, self.set_partition_statistics, self.same_schema,
-            self.old_schema, self.set_location, self.assign_uuid, self.nonsense, self.remove_old_specs,
+            self.old_schema, self.set_location, self.assign_uuid, self.invalid_update, self.remove_old_specs,
             self.upgrade, self.remove_old_schemas,
         ]  # fmt: skip
         updates = []
@@ -175,8 +175,8 @@ class History:
         spare = [field for field in fields if field["id"] > 3 and field["id"] not in used]
         if not spare:
             return self.add_column(metadata)
-        gone = self.random.choice(spare)
-        return self.with_schema([field for field in fields if field is not gone], metadata)
+        dropped = self.random.choice(spare)
+        return self.with_schema([field for field in fields if field is not dropped], metadata)
 
     def same_schema(self, metadata):
         return self.with_schema(self.current_schema(metadata)["fields"], metadata)
@@ -292,7 +292,7 @@ class History:
         version = min(metadata["format-version"] + (self.random.random() < 0.3), 3)
         return [{"action": "upgrade-format-version", "format-version": version}]
 
-    def nonsense(self, metadata):
+    def invalid_update(self, metadata):
         """Returns updates that must be refused."""
         return [
             self.random.choice(
@@ -354,7 +354,7 @@ def as_pyiceberg_writes(metadata):
     return written
 
 
-def beyond_pyiceberg(base, updates):
+def is_unsupported_by_pyiceberg(base, updates):
     """Returns True if PyIceberg 0.12 does not do what Java does: v3, and ids other than the next one.
 
     The specification lets the catalog assign the ids of schemas, specs and sort orders, and reuse an equal
@@ -377,7 +377,7 @@ def beyond_pyiceberg(base, updates):
 # Intended differences between Firn and Java's library; docs/compatibility.md states the reasons.
 
 
-def keeps_retention(base, updates, theirs):
+def with_kept_retention(base, updates, theirs):
     """Computes Java's result with Firn's rule that a branch or tag that is moved retains its retention
     settings.
 
@@ -398,20 +398,20 @@ def keeps_retention(base, updates, theirs):
             ours.pop(name, None), java.pop(name, None)
         elif update["action"] == "set-snapshot-ref":
             before = ours.get(name, {})
-            given = {key: update[key] for key in ("type", "snapshot-id", *retention) if key in update}
-            had = {key: before[key] for key in retention if key in before and before["type"] == update["type"]}
-            logged_again += name == "main" and had | given == before and java.get(name) != given
-            ours[name], java[name] = had | given, given
+            sent_fields = {key: update[key] for key in ("type", "snapshot-id", *retention) if key in update}
+            kept_settings = {key: before[key] for key in retention if key in before and before["type"] == update["type"]}
+            logged_again += name == "main" and kept_settings | sent_fields == before and java.get(name) != sent_fields
+            ours[name], java[name] = kept_settings | sent_fields, sent_fields
             touched.add(name)
-    kept = copy.deepcopy(theirs)
-    for name in touched & kept.get("refs", {}).keys():
-        kept["refs"][name] |= {key: value for key, value in ours[name].items() if key in retention}
-    log = kept.get("snapshot-log", [])
+    adjusted = copy.deepcopy(theirs)
+    for name in touched & adjusted.get("refs", {}).keys():
+        adjusted["refs"][name] |= {key: value for key, value in ours[name].items() if key in retention}
+    log = adjusted.get("snapshot-log", [])
     for later in reversed(range(1, len(log))):
         if logged_again and log[later]["snapshot-id"] == log[later - 1]["snapshot-id"]:
             del log[later]
             logged_again -= 1
-    return kept
+    return adjusted
 
 
 def reuses_freed_ids(base, updates):
@@ -438,7 +438,7 @@ def is_unchanged(base, location, answer):
     return answer["metadata-location"] == location and answer["metadata"] == base
 
 
-def keeps_used_schemas(updates, answer):
+def is_refused_schema_removal(updates, answer):
     """Returns True if the removal of a schema was refused because a snapshot was written with it.
 
     Java's library would remove it, and could not read the snapshot any more.
@@ -447,7 +447,7 @@ def keeps_used_schemas(updates, answer):
     return removes and "was written with it" in answer.get("error", {}).get("message", "")
 
 
-def means_the_equal_one(error):
+def is_refused_equal_addition(error):
     """Returns True for Java's refusal of `-1` if the last schema, spec or order was not added because an
     equal one exists.
 
@@ -456,7 +456,7 @@ def means_the_equal_one(error):
     return error is not None and error["message"].startswith("Cannot set last added ")
 
 
-def judges_every_default(answer):
+def is_refused_intermediate_default(answer):
     """Returns True if an unknown default spec or sort order is refused although a later update sets another
     default.
     """
@@ -528,21 +528,21 @@ def run(uri, warehouse, seed, steps, libraries=("java", "pyiceberg"), version=No
                 if library == "java":
                     metadata, error = java.apply(base, location, updates)
                     adds = {u["action"] for u in updates} & {"add-schema", "add-spec", "add-sort-order"}
-                    if status == 200 and adds and means_the_equal_one(error):
+                    if status == 200 and adds and is_refused_equal_addition(error):
                         continue
                     if status == 200 and reuses_freed_ids(base, updates):
                         continue
-                    if status == 400 and (keeps_used_schemas(updates, answer) or judges_every_default(answer)):
+                    if status == 400 and (is_refused_schema_removal(updates, answer) or is_refused_intermediate_default(answer)):
                         continue
                 else:
                     metadata, error = pyiceberg_apply(base, location, updates)
                 if metadata is not None and not os.environ.get("FIRN_REFERENCE"):
-                    metadata = keeps_retention(base, updates, metadata)
+                    metadata = with_kept_retention(base, updates, metadata)
                 if library == "java" and (status == 200) != (error is None) and status < 500:
-                    said = answer if status != 200 else "accepted"
-                    problems.append(problem | {"library": library, "catalog": said, "library says": error or "accepted"})
+                    catalog_result = answer if status != 200 else "accepted"
+                    problems.append(problem | {"library": library, "catalog": catalog_result, "library says": error or "accepted"})
                 elif status == 200 and error is None:
-                    if library == "pyiceberg" and beyond_pyiceberg(base, updates):
+                    if library == "pyiceberg" and is_unsupported_by_pyiceberg(base, updates):
                         continue
                     compared[library] += 1
                     fields = different_fields(answer["metadata"], metadata, library)

@@ -121,7 +121,7 @@ QUERIES = {
            GROUP BY manufacturer HAVING count(*) > 1000 ORDER BY manufacturer""",
         _makers,
     ),
-    "flights of planes that nobody registered": (
+    "flights of unregistered planes": (
         """SELECT count(*) AS n, sum(CASE WHEN f.tailnum IS NULL THEN 1 ELSE 0 END) AS without
            FROM @flights f LEFT JOIN @planes p ON f.tailnum = p.tailnum WHERE p.tailnum IS NULL""",
         _unknown_planes,
@@ -142,11 +142,11 @@ QUERIES = {
 def difference(answer, expected):
     """Returns the first cell in which an engine's Arrow table differs from the result of pandas, or None."""
     rows = [tuple(row.values()) for row in answer.to_pylist()]
-    wanted = [tuple(row) for row in expected.itertuples(index=False)]
-    if len(rows) != len(wanted):
-        return f"{len(rows)} rows instead of {len(wanted)}"
-    for number, (row, want) in enumerate(zip(rows, wanted)):
-        for name, value, right in zip(answer.column_names, row, want, strict=True):
+    expected_rows = [tuple(row) for row in expected.itertuples(index=False)]
+    if len(rows) != len(expected_rows):
+        return f"{len(rows)} rows instead of {len(expected_rows)}"
+    for number, (row, expected_row) in enumerate(zip(rows, expected_rows)):
+        for name, value, right in zip(answer.column_names, row, expected_row, strict=True):
             right = None if pd.isna(right) else right
             equal = math.isclose(value, right, rel_tol=1e-9) if isinstance(value, float) and right is not None else value == right
             if not equal:

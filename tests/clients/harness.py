@@ -34,8 +34,8 @@ def seed():
     """Returns the seed of all random choices: 1 by default, so that a new failure is caused by a change;
     FIRN_SEED overrides it.
     """
-    given = os.environ.get("FIRN_SEED", "1")
-    return random.SystemRandom().randrange(2**32) if given == "random" else int(given)
+    value = os.environ.get("FIRN_SEED", "1")
+    return random.SystemRandom().randrange(2**32) if value == "random" else int(value)
 
 
 # --- Rows -------------------------------------------------------------------
@@ -258,12 +258,12 @@ class Place:
 
     def check(self, table, expected, engines=ENGINES):
         """Asserts that each engine reads exactly these rows, with the same column names and types."""
-        wanted = exact_rows(expected)
+        expected_rows = exact_rows(expected)
         columns = {}
         for engine in engines:
             answer = self.read(engine, table)
-            seen = exact_rows(arrow_rows(answer))
-            missing, extra = difference(wanted, seen), difference(seen, wanted)
+            found = exact_rows(arrow_rows(answer))
+            missing, extra = difference(expected_rows, found), difference(found, expected_rows)
             assert not missing and not extra, f"{engine} does not read {missing}, but {extra}"
             columns[engine] = [(field.name, type_name(field.type)) for field in answer.schema]
         first = columns[engines[0]]

@@ -60,7 +60,7 @@ class Keyed(harness.Place):
         super().__init__(name, lambda: catalog, lambda: connection(), functools.cache(self.open_spark))
         self.sink = Sink(spark, uri, warehouse, name)
 
-    def beside(self, uri=None):
+    def with_new_connections(self, uri=None):
         """Returns the same namespace with new connections, which a thread does not share with others."""
         return Keyed(self.name, uri or self.uri, self.warehouse, self.session)
 
@@ -78,8 +78,8 @@ class Keyed(harness.Place):
 
     def create_keyed(self, table, version, partitioned="", properties=()):
         settings = {"format-version": version, **MERGE_ON_READ, **SNAPSHOT_ISOLATION, **dict(properties)}
-        told = ", ".join(f"'{name}' = '{value}'" for name, value in settings.items())
-        self.spark(f"CREATE TABLE @{table} ({SQL_COLUMNS}) {partitioned} TBLPROPERTIES ({told})")
+        properties_sql = ", ".join(f"'{name}' = '{value}'" for name, value in settings.items())
+        self.spark(f"CREATE TABLE @{table} ({SQL_COLUMNS}) {partitioned} TBLPROPERTIES ({properties_sql})")
 
     def rows_by_key(self, table, where="true"):
         """Returns the rows that Spark reads, by key. A key that occurs twice is an error."""

@@ -44,11 +44,11 @@ TYPES = [
 STRICTER = {
     "`operation` is": "the specification has four operations, and PyIceberg reads no others",
     "not an acceptable location|inside the warehouse|overlaps": "files lie where tables of a warehouse may have them",
-    "cannot validate|does not support": "transforms and types that nobody knows are carried, not made",
+    "cannot validate|does not support": "unknown transforms and types are kept, but cannot be added",
     "cannot be read by all clients": "decimals without digits",
-    "its name is empty": "nobody could name such a reference",
-    "`key-metadata` of the statistics": "the specification has a string, Java's parser does not look",
-    "is its own parent": "no history ends there",
+    "its name is empty": "such a reference could not be named",
+    "`key-metadata` of the statistics": "the specification has a string, Java's parser does not check it",
+    "is its own parent": "the history would not end",
     "of the table metadata has a wrong value": "lists are arrays; Java's parser takes what is none for an empty log",
     "is not a UUID": "Java's parser takes any text",
     "has the id of": "the partitions of such a table cannot be listed, in Java either",
@@ -262,7 +262,7 @@ class Run:
         self.sent += 1
         return self.catalog.call(method, f"{self.catalog.base}/namespaces/{self.namespace}{path}", body)
 
-    def judge(self, what, status, answer, kind, java_accepts):
+    def check_response(self, what, status, answer, kind, java_accepts):
         """Checks that an accepted response can be loaded by Java; other outcomes are recorded."""
         if status == 200:
             self.accepted += 1
@@ -313,7 +313,7 @@ class Run:
                     metadata, _ = self.java.apply(base_now, location_now, updates)
                     return metadata is not None and self.loader.error("table", metadata) is None
 
-                self.judge(what, status, answer, "table", java_accepts)
+                self.check_response(what, status, answer, "table", java_accepts)
                 if status == 200:
                     base = None
         self.drop()
@@ -343,7 +343,7 @@ class Run:
                 continue
             status, answer = self.send("POST", "/tables", put(body, path, new))
             what = {"version": version, "request": "create", "at": path, "value": repr(new)}
-            self.judge(what, status, answer, "table", lambda: False)
+            self.check_response(what, status, answer, "table", lambda: False)
             if status == 200:
                 self.drop()
 
@@ -353,7 +353,7 @@ class Run:
             if path[0] == "name":
                 continue
             status, answer = self.send("POST", "/views", put(body, path, new))
-            self.judge({"request": "create view", "at": path, "value": repr(new)}, status, answer, "view", lambda: False)
+            self.check_response({"request": "create view", "at": path, "value": repr(new)}, status, answer, "view", lambda: False)
             if status == 200:
                 self.send("DELETE", "/views/v")
         for name, updates in view_requests().items():
@@ -362,7 +362,7 @@ class Run:
                 assert self.send("POST", "/views", view())[0] == 200
                 changed = {"requirements": [], "updates": put(view_requests()[name], path, new)}
                 status, answer = self.send("POST", "/views/v", changed)
-                self.judge({"request": name, "at": path, "value": repr(new)}, status, answer, "view", lambda: False)
+                self.check_response({"request": name, "at": path, "value": repr(new)}, status, answer, "view", lambda: False)
         self.send("DELETE", "/views/v")
 
     def documents(self, version):
@@ -384,7 +384,7 @@ class Run:
             file.write_text(json.dumps(changed))
             status, answer = self.send("POST", "/register", {"name": "t", "metadata-location": f"file://{file}"})
             what = {"version": version, "request": "register", "at": path, "value": repr(new)}
-            self.judge(what, status, answer, "table", lambda: self.loader.error("table", changed) is None)
+            self.check_response(what, status, answer, "table", lambda: self.loader.error("table", changed) is None)
             if status == 200:
                 self.drop()
             file.unlink()

@@ -169,11 +169,11 @@ class Filters:
             operation = self.random.choice(["eq", "eq", "not-eq", "in", "lt-eq"])
         elif transform in ("year", "month", "hour"):
             sample = self.random.choice(column["values"] or ["2024-02-29"])
-            moment = datetime.fromisoformat(sample.removesuffix("+00:00")[:26])
+            instant = datetime.fromisoformat(sample.removesuffix("+00:00")[:26])
             value = {
-                "year": moment.year - 1970,
-                "month": (moment.year - 1970) * 12 + moment.month - 1,
-                "hour": (moment - EPOCH) // timedelta(hours=1),
+                "year": instant.year - 1970,
+                "month": (instant.year - 1970) * 12 + instant.month - 1,
+                "hour": (instant - EPOCH) // timedelta(hours=1),
             }[transform] + self.random.choice([0, 0, 1, -1])
             operation = self.random.choice(ORDERED)
         elif transform == "day":

@@ -46,7 +46,7 @@ class Java:
             [ORACLE, harness.URI, harness.WAREHOUSE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
         )
 
-    def ask(self, op, table, **arguments):
+    def call(self, op, table, **arguments):
         self.process.stdin.write(json.dumps({"op": op, "table": list(table), **arguments}) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
@@ -56,7 +56,7 @@ class Java:
 
     def plan(self, table, scan, remote=False):
         """Returns the deletes and the residuals by data file. A file may be planned only once."""
-        tasks = self.ask("plan", table, remote=remote, **scan)["tasks"]
+        tasks = self.call("plan", table, remote=remote, **scan)["tasks"]
         deletes = {task["path"]: sorted(map(tuple, task["deletes"]), key=repr) for task in tasks}
         assert len(deletes) == len(tasks), f"a file is planned twice: {tasks}"
         return deletes, {task["path"]: task["residual"] for task in tasks}
@@ -77,7 +77,7 @@ class Place(harness.Place):
             request["spec-id"] = spec
         if partition is not None:
             request["partition"] = partition
-        self.java.ask("delete", self.identifier(table), **request)
+        self.java.call("delete", self.identifier(table), **request)
 
 
 # --- The catalog ------------------------------------------------------------
@@ -174,7 +174,7 @@ class Tally:
     """Numbers of comparisons, and the disagreements, each of them a self-contained dict."""
 
     def __init__(self):
-        self.counts, self.problems, self.java_loses = {}, [], []
+        self.counts, self.problems, self.java_losses = {}, [], []
 
     def count(self, what, by=1):
         self.counts[what] = self.counts.get(what, 0) + by
@@ -202,17 +202,17 @@ def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None
     Returns the right deletes by data file, and the number of rows that pass the filter by data file.
     """
     tally.count("scans")
-    theirs, java_says = attempt(java.plan, table, scan)
+    theirs, java_error = attempt(java.plan, table, scan)
     if planner is None and not remote:
-        ours, we_say = theirs, java_says
+        ours, our_error = theirs, java_error
     elif remote:
-        ours, we_say = attempt(java.plan, table, scan, remote=True)
+        ours, our_error = attempt(java.plan, table, scan, remote=True)
     else:
-        ours, we_say = attempt(planner.plan, table, as_request(scan))
+        ours, our_error = attempt(planner.plan, table, as_request(scan))
     facts = {"table": table[-1], "scan": scan}
-    java_errs = [reason for reason, applies in JAVA.items() if java_says and applies(java_says, scan)]
-    if java_errs or isinstance(we_say, Broken) and harness.REFERENCE:
-        for reason in java_errs:
+    java_errors = [reason for reason, applies in JAVA.items() if java_error and applies(java_error, scan)]
+    if java_errors or isinstance(our_error, Broken) and harness.REFERENCE:
+        for reason in java_errors:
             tally.count(f"Java {reason}")
         if ours is None or "start-snapshot-id" in scan:
             return None
@@ -220,7 +220,7 @@ def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None
     if theirs is None or ours is None:
         tally.count("refused")
         if (theirs is None) != (ours is None):
-            tally.problem("one refuses", java=str(java_says), catalog=str(we_say), **facts)
+            tally.problem("one refuses", java=str(java_error), catalog=str(our_error), **facts)
         return None
     (their_deletes, _), (our_deletes, our_residuals) = theirs, ours
     tally.count("files", len(their_deletes))
@@ -232,21 +232,21 @@ def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None
     if "start-snapshot-id" in scan:
         if more or fewer:
             # Java does not evaluate long lists, nor prune by transforms.
-            question = {key: scan[key] for key in ("filter", "case-sensitive") if key in scan}
-            truth = java.ask("match", table, appended=True, **question)
-            more = {path for path in more if not truth["possible"].get(path)}
-            fewer = {path for path in fewer if truth["rows"].get(path)}
+            filter_arguments = {key: scan[key] for key in ("filter", "case-sensitive") if key in scan}
+            matches = java.call("match", table, appended=True, **filter_arguments)
+            more = {path for path in more if not matches["possible"].get(path)}
+            fewer = {path for path in fewer if matches["rows"].get(path)}
         if more or fewer:
             tally.problem("other files", catalog_only=sorted(more), java_only=sorted(fewer), **facts)
         return None
-    truth = java.ask("match", table, **scan, residuals=our_residuals)
-    with_rows = {path for path, rows in truth["rows"].items() if rows}
+    matches = java.call("match", table, **scan, residuals=our_residuals)
+    with_rows = {path for path, rows in matches["rows"].items() if rows}
     # The reference server loses the same rows as Java.
-    if lost := fewer & with_rows if harness.REFERENCE and not java_errs else with_rows - our_deletes.keys():
+    if lost := fewer & with_rows if harness.REFERENCE and not java_errors else with_rows - our_deletes.keys():
         tally.problem("rows lost", files=sorted(lost), **facts)
     # Java compares UUIDs as signed numbers, and relies on DuckDB's wrong partition summaries; such plans are
     # not compared.
-    unneeded = {path for path in more if not truth["possible"].get(path)}
+    unneeded = {path for path in more if not matches["possible"].get(path)}
     # Java considers no float greater than the greatest finite one; `plan_filters.py` uses 1e300 for that.
     asks_for_infinity = "1e+300" in json.dumps(scan)
     if for_nan := unneeded & files_with_nan(scan, maybe_nan or {}):
@@ -257,14 +257,14 @@ def compare(tally, java, table, scan, planner=None, remote=False, maybe_nan=None
     tally.count("files pruned that Java plans", len(fewer - with_rows))
     if lost := with_rows - their_deletes.keys():
         tally.count("files with rows that Java does not plan", len(lost))
-        tally.java_loses.append({"files": sorted(lost), **facts})
-    tally.count("files planned without a row", sum(not truth["rows"].get(path) for path in our_deletes))
+        tally.java_losses.append({"files": sorted(lost), **facts})
+    tally.count("files planned without a row", sum(not matches["rows"].get(path) for path in our_deletes))
     # Java's residuals, and those that it derives from the catalog's, order null partition values before all
     # others.
-    if truth["wrong-residuals"] and planner is not None and not harness.REFERENCE and not asks_for_infinity:
-        wrong = {path: our_residuals[path] for path in truth["wrong-residuals"]}
+    if matches["wrong-residuals"] and planner is not None and not harness.REFERENCE and not asks_for_infinity:
+        wrong = {path: our_residuals[path] for path in matches["wrong-residuals"]}
         tally.problem("wrong residual", residuals=wrong, **facts)
-    return our_deletes, truth["rows"]
+    return our_deletes, matches["rows"]
 
 
 def files_with_nan(scan, maybe_nan):
@@ -324,11 +324,11 @@ class Planning:
 
     def filters(self, name, count=FILTERS, **scan):
         """Returns filters for a table, the same for the same seed, and the types of its columns by name."""
-        described = self.java.ask("columns", self.place.identifier(name), **scan)
-        source = plan_filters.Filters(random.Random(f"{SEED}/{name}/{count}"), described["columns"], described["partition-fields"])
-        types = {column["name"]: column["type"] for column in described["columns"]}
+        description = self.java.call("columns", self.place.identifier(name), **scan)
+        source = plan_filters.Filters(random.Random(f"{SEED}/{name}/{count}"), description["columns"], description["partition-fields"])
+        types = {column["name"]: column["type"] for column in description["columns"]}
         known = self.maybe_nan.setdefault(name, {})
-        for column in described["columns"]:
+        for column in description["columns"]:
             known.setdefault(column["name"], set()).update(column.get("maybe-nan", ()))
         return [True, *(source.next() for _ in range(count))], types
 

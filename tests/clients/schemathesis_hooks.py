@@ -31,7 +31,7 @@ def shape(endpoint):
 ADVERTISED = {shape(endpoint) for endpoint in CONFIG["endpoints"]} | {("GET", "/v1/config")}
 
 # Deprecated; where it is advertised, it is implemented by an authorization server.
-LEFT_OUT = {("POST", "/v1/oauth/tokens")}
+EXCLUDED = {("POST", "/v1/oauth/tokens")}
 
 
 @schemathesis.hook
@@ -39,32 +39,32 @@ def before_load_schema(context, raw_schema):
     """Removes operations that are not advertised, and the prefix if the catalog has none."""
     paths = {}
     for path, operations in raw_schema["paths"].items():
-        kept = {
+        remaining = {
             name: operation
             for name, operation in operations.items()
-            if name == "parameters" or ((name.upper(), shape(f"x {path}")[1]) in ADVERTISED - LEFT_OUT)
+            if name == "parameters" or ((name.upper(), shape(f"x {path}")[1]) in ADVERTISED - EXCLUDED)
         }
-        if set(kept) - {"parameters"}:
+        if set(remaining) - {"parameters"}:
             if not PREFIX:
                 path = path.replace("/{prefix}", "")
-                kept["parameters"] = [p for p in kept.get("parameters", []) if not p.get("$ref", "").endswith("/prefix")]
-            paths[path] = kept
+                remaining["parameters"] = [p for p in remaining.get("parameters", []) if not p.get("$ref", "").endswith("/prefix")]
+            paths[path] = remaining
     raw_schema["paths"] = paths
     raw_schema["servers"] = [{"url": URI}]
     raw_schema.pop("security", None)
 
 
-# --- What is there ----------------------------------------------------------
+# --- Existing objects --------------------------------------------------------
 
 SCHEMA = {"type": "struct", "fields": [{"id": 1, "name": "id", "required": True, "type": "long"}]}
 VIEW_VERSION = {
     "version-id": 1, "timestamp-ms": 1, "schema-id": 0, "summary": {}, "default-namespace": [],
     "representations": [{"type": "sql", "sql": "SELECT 1 AS id", "dialect": "spark"}],
 }  # fmt: skip
-THERE = {"namespace": "there", "table": "table", "view": "view"}
+NAMES = {"namespace": "there", "table": "table", "view": "view"}
 
 
-class There:
+class ExistingObjects:
     """Existing namespace, table and view, created again if a request may have dropped them."""
 
     is_certain = False
@@ -82,7 +82,7 @@ class There:
         self.is_certain = True
 
 
-there = There()
+existing = ExistingObjects()
 
 
 def create(url, body):
@@ -94,27 +94,27 @@ def create(url, body):
             raise
 
 
-def often(value):
+def is_usual_choice(value):
     """Returns True for three values out of four, and always the same for the same value."""
     return zlib.crc32(repr(value).encode()) % 4 != 0
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    there.require()
+    existing.require()
     parameters = case.path_parameters or {}
-    for name, known in (THERE | {"prefix": PREFIX}).items():
-        if name in parameters and (name == "prefix" or often(parameters[name])):
+    for name, known in (NAMES | {"prefix": PREFIX}).items():
+        if name in parameters and (name == "prefix" or is_usual_choice(parameters[name])):
             parameters[name] = known
     body, path = case.body, case.operation.path
-    if not isinstance(body, dict) or not often(body):
+    if not isinstance(body, dict) or not is_usual_choice(body):
         return
     if path.endswith("/rename") and "source" in body:
         body["source"] = {"namespace": ["there"], "name": "view" if "/views/" in path else "table"}
         if isinstance(body.get("destination"), dict):
             body["destination"]["namespace"] = ["there"]
     if "/register" in path and "metadata-location" in body:
-        body["metadata-location"] = there.metadata_location
+        body["metadata-location"] = existing.metadata_location
     if path.endswith(("/tables", "/views")) and "schema" in body:
         body["schema"] = SCHEMA
         body.pop("location", None)
@@ -125,4 +125,4 @@ def before_call(context, case, kwargs):
 @schemathesis.hook
 def after_call(context, case, response):
     if case.method.upper() not in ("GET", "HEAD"):
-        there.is_certain = False
+        existing.is_certain = False

@@ -20,7 +20,7 @@ def main(report):
         print(f"no request was accepted: {operation}")
     print(
         f"{cases['generated']} requests to {operations['tested']} of {operations['total']} operations; of the valid ones "
-        f"{answers['accepted']} were accepted, {answers['unreachable']} were about what is not there, "
+        f"{answers['accepted']} were accepted, {answers['unreachable']} were about objects that do not exist, "
         f"{answers['conflicts']} were in conflict, {answers['rejected']} were refused"
     )
     return 1 if operations["tested"] < operations["total"] else 0

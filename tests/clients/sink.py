@@ -39,7 +39,7 @@ class Sink:
             commit.appendFile(file)
         commit.commit()
 
-    def upsert(self, name, rows, gone=(), spec_ids=None, superseded=()):
+    def upsert(self, name, rows, deleted=(), spec_ids=None, superseded=()):
         """Writes rows that replace all rows with the same keys, and deletes all rows with the keys of `gone`.
 
         `superseded` are earlier rows with the same keys that the sink receives in the same commit: it has
@@ -55,7 +55,7 @@ class Sink:
         # A delete applies only to files of its own partition and spec, and older files may have older specs.
         specs = [spec for spec in table.specs().values() if spec_ids is None or spec.specId() in spec_ids]
         for spec in specs:
-            for file in self.write(table, spec, [*rows, *gone], deletes=True):
+            for file in self.write(table, spec, [*rows, *deleted], deletes=True):
                 commit.addDeletes(file)
         commit.commit()
 

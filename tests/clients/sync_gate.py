@@ -14,7 +14,7 @@ class SyncGate:
 
     def __init__(self, target):
         self.target = urlsplit(target)
-        self.acts, self.seen, self.errors, self.lock = {}, {"GET": 0, "POST": 0}, [], threading.Lock()
+        self.acts, self.counts, self.errors, self.lock = {}, {"GET": 0, "POST": 0}, [], threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
         self.server.daemon_threads = True
         self.uri = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -54,11 +54,11 @@ class SyncGate:
     def number(self, method, path):
         levels = urlsplit(path).path.split("/")
         is_transaction = levels[-2:] == ["transactions", "commit"]
-        if method not in self.seen or not (levels[-2:-1] == ["tables"] or is_transaction):
+        if method not in self.counts or not (levels[-2:-1] == ["tables"] or is_transaction):
             return None
         with self.lock:
-            self.seen[method] += 1
-            return self.seen[method]
+            self.counts[method] += 1
+            return self.counts[method]
 
     def handler(self):
         gate = self

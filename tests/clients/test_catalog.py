@@ -181,7 +181,7 @@ ODD_NAMES = ["with space", "with.dot", "with-dash", "Üñïçødé 表 ❄", "UP
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_odd_table_names(place, name):
+def test_unusual_table_names(place, name):
     place.create(name, COLUMNS)
     place.table(name).append(arrow([(1,)], COLUMNS))
     place.duckdb(f"INSERT INTO @{{{name}}} VALUES (2)")
@@ -238,7 +238,7 @@ def test_namespace_properties(place):
     assert properties["team"] == "b" and "k" not in properties
 
 
-def test_namespaces_are_made_and_dropped_by_every_engine(place):
+def test_namespaces_are_created_and_dropped_by_every_engine(place):
     for engine, statement in (
         ("duckdb", 'CREATE SCHEMA firn."{}"'),
         ("spark", "CREATE NAMESPACE firn.`{}`"),
@@ -268,7 +268,7 @@ def test_a_dropped_table_is_registered_again_with_its_history(place, registrar):
     place.check("back", [(1,), (2,)])
 
 
-def test_a_commit_on_a_moved_branch_is_refused_or_retried_never_lost(place):
+def test_a_commit_on_a_moved_branch_is_refused_or_retried(place):
     """A schema change from a stale client is refused; an append from one is retried on the new snapshot."""
     stale = one_table(place)
     place.spark("ALTER TABLE @t ADD COLUMN s STRING")
@@ -326,7 +326,7 @@ def test_table_properties_are_set_and_removed_by_every_engine(place):
     assert {key: properties.get(key) for key in "abcd"} == {"a": "10", "b": None, "c": None, "d": "4"}
 
 
-def test_a_location_of_ones_own(place):
+def test_a_specified_location(place):
     base = place.create("probe", COLUMNS).location()
     location = f"{base}-elsewhere-{uuid.uuid4().hex[:8]}"
     if location.startswith("file:"):

@@ -21,18 +21,18 @@ COLUMNS = pa.schema([("id", pa.int32())])
 
 
 def now():
-    """Returns a moment strictly between the events before the call and those after it."""
+    """Returns an instant strictly between the events before the call and those after it."""
     time.sleep(0.005)
-    moment = datetime.now(timezone.utc)
+    instant = datetime.now(timezone.utc)
     time.sleep(0.005)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-class Past:
-    """Place as it was at a moment, with engines that are opened for it."""
+class PastPlace:
+    """Place as it was at an instant, with engines that are opened for it."""
 
-    def __init__(self, place, engines, moment):
-        self.warehouse = f"{WAREHOUSE}@{moment}"
+    def __init__(self, place, engines, instant):
+        self.warehouse = f"{WAREHOUSE}@{instant}"
         self.catalog = harness.open_pyiceberg(self.warehouse)
         self._duckdb = harness.open_duckdb(self.warehouse)
         alias = f"past_{uuid.uuid4().hex[:8]}"
@@ -44,7 +44,7 @@ class Past:
 
 @pytest.fixture
 def as_of(place, engines):
-    return lambda moment: Past(place, engines, moment)
+    return lambda instant: PastPlace(place, engines, instant)
 
 
 def test_a_table_is_read_as_it_was_before_later_commits(place, as_of):
@@ -97,41 +97,41 @@ def test_namespaces_are_listed_as_they_were(place, as_of):
     catalog.update_namespace_properties((place.name, "child"), updates={"k": "second"})
     changed = now()
     catalog.drop_namespace((place.name, "child"))
-    gone = now()
+    after_drop = now()
 
-    def children(moment):
-        return as_of(moment).catalog.list_namespaces((place.name,))
+    def children(instant):
+        return as_of(instant).catalog.list_namespaces((place.name,))
 
     child = (place.name, "child")
-    assert [children(moment) for moment in (none_yet, one, changed, gone)] == [[], [child], [child], []]
+    assert [children(instant) for instant in (none_yet, one, changed, after_drop)] == [[], [child], [child], []]
     assert as_of(one).catalog.load_namespace_properties(child)["k"] == "first"
     assert as_of(changed).catalog.load_namespace_properties(child)["k"] == "second"
     with pytest.raises(NoSuchNamespaceError):
-        as_of(gone).catalog.load_namespace_properties(child)
+        as_of(after_drop).catalog.load_namespace_properties(child)
 
 
-def test_a_transaction_over_two_tables_is_seen_whole_or_not_at_all(place, as_of):
+def test_a_transaction_over_two_tables_is_visible_completely_or_not_at_all(place, as_of):
     for table in ("a", "b"):
         place.create(table, COLUMNS)
     before = now()
-    time.sleep(0.03)  # The tables are older than all of the moments.
+    time.sleep(0.03)  # The tables are older than all of the instants.
     place.duckdb("BEGIN")
     place.duckdb("INSERT INTO @a VALUES (1)")
     place.duckdb("INSERT INTO @b VALUES (1)")
     place.duckdb("COMMIT")
     after = now()
-    for moment, rows in ((before, []), (after, [(1,)])):
-        past = as_of(moment)
+    for instant, rows in ((before, []), (after, [(1,)])):
+        past = as_of(instant)
         for table in ("a", "b"):
             past.place.check(table, rows)
 
-    # At one moment both changes become visible together.
+    # At one instant both changes become visible together.
     changed = place.table("a").metadata.last_updated_ms
     for offset in range(-20, 21):
-        moment = datetime.fromtimestamp((changed + offset) / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        view = harness.open_pyiceberg(f"{WAREHOUSE}@{moment}")
+        instant = datetime.fromtimestamp((changed + offset) / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        view = harness.open_pyiceberg(f"{WAREHOUSE}@{instant}")
         counts = {view.load_table(place.identifier(table)).current_snapshot() is not None for table in ("a", "b")}
-        assert len(counts) == 1, f"half a transaction at {moment}"
+        assert len(counts) == 1, f"a partial transaction at {instant}"
 
 
 def test_views_are_read_as_they_were(place, as_of):
@@ -145,7 +145,7 @@ def test_views_are_read_as_they_were(place, as_of):
     assert as_of(now()).catalog.list_views(place.name) == []
 
 
-def test_branches_and_properties_are_those_of_the_time(place, as_of):
+def test_branches_and_properties_are_those_of_the_instant(place, as_of):
     table = place.create("t", COLUMNS, properties={"k": "first"})
     table.append(arrow([(1,)], COLUMNS))
     place.spark("ALTER TABLE @t CREATE BRANCH dev")
@@ -157,14 +157,14 @@ def test_branches_and_properties_are_those_of_the_time(place, as_of):
     assert past.properties["k"] == "first"
 
 
-def test_offsets_other_than_utc_name_the_same_moment(place):
+def test_offsets_other_than_utc_mean_the_same_instant(place):
     place.create("t", COLUMNS)
-    moment = datetime.now(timezone.utc)
+    instant = datetime.now(timezone.utc)
     time.sleep(0.01)
     place.catalog().drop_table(place.identifier("t"))
-    elsewhere = moment.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat()
-    assert elsewhere.endswith("+05:30")
-    past = harness.open_pyiceberg(f"{WAREHOUSE}@{elsewhere}")
+    with_offset = instant.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat()
+    assert with_offset.endswith("+05:30")
+    past = harness.open_pyiceberg(f"{WAREHOUSE}@{with_offset}")
     assert past.table_exists(place.identifier("t"))
 
 
@@ -205,13 +205,13 @@ def test_writes_to_the_past_are_refused_with_a_reason(place, as_of, engine):
     assert place.catalog().list_tables(place.name) == [place.identifier("t")]
 
 
-@pytest.mark.parametrize("moment", ["yesterday", "2024-13-01T00:00:00Z", "2024-01-01", ""])
-def test_a_moment_that_is_none_is_refused(moment):
+@pytest.mark.parametrize("instant", ["yesterday", "2024-13-01T00:00:00Z", "2024-01-01", ""])
+def test_an_invalid_instant_is_refused(instant):
     with pytest.raises((RESTError, ValueError), match="(?i)time|rfc"):
-        harness.open_pyiceberg(f"{WAREHOUSE}@{moment}")
+        harness.open_pyiceberg(f"{WAREHOUSE}@{instant}")
 
 
-def test_before_the_warehouse_existed_there_is_nothing(place):
+def test_the_past_before_the_warehouse_is_empty(place):
     """An empty catalog and a clear refusal are both acceptable, but not the current state."""
     try:
         past = harness.open_pyiceberg(f"{WAREHOUSE}@2001-01-01T00:00:00Z")

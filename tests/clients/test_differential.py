@@ -12,7 +12,7 @@ SEED = harness.seed()
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("offset", range(2))
-def test_the_catalog_changes_metadata_as_the_libraries_do(version, offset):
+def test_the_catalog_changes_metadata_like_the_libraries(version, offset):
     """FIRN_SEED repeats a run. The reference server answers 500 for exceptions that it does not expect."""
     problems = differential.run(harness.URI, harness.WAREHOUSE, SEED + offset, 100, version=version)
     if REFERENCE:

@@ -42,7 +42,7 @@ def path_of(location):
     return Path(unquote(urlparse(location).path))
 
 
-def test_java_loads_whatever_is_accepted():
+def test_java_loads_all_accepted_metadata():
     """A fiftieth of all mutations: some 1,700 requests in half a minute. FIRN_SEED selects them."""
     run = mutations.run(harness.URI, harness.WAREHOUSE, harness.seed(), 0.02)
     assert run.accepted > 100 and run.sent > 2 * run.accepted
@@ -105,7 +105,7 @@ def test_java_commits_after_a_client_with_a_fast_clock(place, rest, loader):
     assert place.table("t").properties["a"] == "b"
 
 
-def test_java_commits_to_a_document_from_the_future(place, rest, loader):
+def test_java_commits_to_metadata_with_future_timestamps(place, rest, loader):
     """Metadata from another catalog, or from Firn while its clock was ahead."""
     place.create("t", COLUMNS).append(arrow([(1, "a")], COLUMNS))
     table = f"namespaces/{place.name}/tables/t"
@@ -142,7 +142,7 @@ def test_duckdb_adds_no_column_with_the_name_of_a_partition_field(place, rest, l
     place.check("t", [(1, "a")])
 
 
-def test_duckdb_renames_a_partitioned_column_and_takes_its_name_again(place, rest, loader):
+def test_duckdb_renames_a_partitioned_column_and_reuses_its_name(place, rest, loader):
     """Spark's partition field has the name `id` even after the rename, so no other column can be called `id`.
     """
     place.spark("CREATE TABLE @t (id INT, s STRING) USING iceberg PARTITIONED BY (id)")

@@ -25,6 +25,6 @@ def test_pyiceberg_reads_back_what_it_loaded(nyc, table):
 
 @pytest.mark.parametrize("engine", ["duckdb", "spark"])
 @pytest.mark.parametrize("title", flights.QUERIES)
-def test_queries_give_what_pandas_gives(nyc, engine, title):
+def test_queries_have_the_results_of_pandas(nyc, engine, title):
     sql, answer = flights.QUERIES[title]
     assert flights.difference(getattr(nyc, engine)(sql), answer()) is None

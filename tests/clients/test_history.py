@@ -25,14 +25,14 @@ def test_an_overwrite_by_mistake_is_rolled_back_after_maintenance(place):
     # Ten days ago, according to the writer's clock.
     with mock.patch("time.time", lambda: now() - 10 * DAYS_S):
         place.table("t").append(pa.table({"id": [1, 2, 3], "name": ["a", "b", "c"]}))
-    good = place.table("t").current_snapshot()
-    assert good.timestamp_ms < (now() - 9 * DAYS_S) * 1000
-    kept = rows(place)
+    good_snapshot = place.table("t").current_snapshot()
+    assert good_snapshot.timestamp_ms < (now() - 9 * DAYS_S) * 1000
+    rows_before = rows(place)
     place.spark("INSERT OVERWRITE @t VALUES (9, 'mistake')")
     assert not expire(place)["committed"]
-    assert rows(place, f"SELECT * FROM @t VERSION AS OF {good.snapshot_id} ORDER BY id") == kept
-    place.spark_call("rollback_to_snapshot", f"'{place.name}.t', {good.snapshot_id}")
-    assert rows(place) == kept
+    assert rows(place, f"SELECT * FROM @t VERSION AS OF {good_snapshot.snapshot_id} ORDER BY id") == rows_before
+    place.spark_call("rollback_to_snapshot", f"'{place.name}.t', {good_snapshot.snapshot_id}")
+    assert rows(place) == rows_before
 
 
 def test_a_column_gets_its_old_name_back_after_maintenance(place):

@@ -33,10 +33,10 @@ def name(place):
     return f'{harness.WAREHOUSE}.{place.name}."odd.name"'
 
 
-def test_the_report_is_what_the_metadata_tables_say(place, name):
-    done = inspect(name, "--json")
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+def test_the_report_agrees_with_the_metadata_tables(place, name):
+    result = inspect(name, "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
     table = place.catalog().load_table((place.name, "odd.name"))
 
     assert report["uuid"] == str(table.metadata.table_uuid)
@@ -73,9 +73,9 @@ def test_the_report_is_what_the_metadata_tables_say(place, name):
     }
 
 
-def test_the_text_shows_it_to_people(place, name):
-    done = inspect(name)
-    assert done.returncode == 0, done.stderr
+def test_the_text_output_contains_the_report(place, name):
+    result = inspect(name)
+    assert result.returncode == 0, result.stderr
     for shown in [
         "   1  id      long",
         "   1  region as region  (default)",
@@ -88,21 +88,21 @@ def test_the_text_shows_it_to_people(place, name):
         "  region=eu: 1 file, 50 rows",
         "  (unpartitioned): 1 file, 100 rows",
     ]:
-        assert shown in done.stdout, done.stdout
+        assert shown in result.stdout, result.stdout
 
 
-def test_an_older_snapshot_is_counted_when_asked_for(place, name):
+def test_an_older_snapshot_is_counted_on_request(place, name):
     first = place.catalog().load_table((place.name, "odd.name")).metadata.snapshots[0].snapshot_id
     report = json.loads(inspect(name, "--json", "--snapshot-id", str(first)).stdout)
     assert (report["counted-snapshot-id"], report["files"]["data"]["files"]) == (first, 1)
 
 
-def test_a_mistake_is_told_with_what_to_do(place, name):
-    for done, told in [
+def test_error_messages_contain_a_remedy(place, name):
+    for result, message in [
         (inspect(f"{harness.WAREHOUSE}.{place.name}.nothing"), "Table does not exist"),
         (inspect("nothing"), "write `warehouse.namespace.table`"),
         (inspect(name, "--snapshot-id", "1"), "has no snapshot 1"),
         (inspect(name, uri="http://127.0.0.1:1"), "cannot reach a catalog"),
     ]:
-        assert (done.returncode, done.stdout) == (1, ""), done
-        assert told in done.stderr, done.stderr
+        assert (result.returncode, result.stdout) == (1, ""), result
+        assert message in result.stderr, result.stderr

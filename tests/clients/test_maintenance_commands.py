@@ -14,10 +14,10 @@ BINARY = os.environ.get("FIRN_BINARY")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("FIRN_")}
 
 
-def firn(*words):
-    done = subprocess.run([BINARY, *words, "--uri", harness.URI], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def firn(*arguments):
+    result = subprocess.run([BINARY, *arguments, "--uri", harness.URI], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def queue(place, table, action):
@@ -34,7 +34,7 @@ def job_of(name, action):
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_people_see_what_a_worker_does(place, version):
+def test_commands_show_the_work_of_a_worker(place, version):
     place.spark(f"CREATE TABLE @t (id BIGINT, region STRING) TBLPROPERTIES ('format-version' = '{version}')")
     for number in range(6):
         place.spark(f"INSERT INTO @t SELECT id, 'eu' FROM range({number * 100}, {number * 100 + 100}, 1, 1)")
@@ -69,13 +69,13 @@ def test_people_see_what_a_worker_does(place, version):
     assert place.table("t").current_snapshot().summary["total-data-files"] == "1"
 
 
-@pytest.mark.parametrize("words, told", [
+@pytest.mark.parametrize("arguments, message", [
     (["explain", "--table", "{place}.none"], "Table does not exist"),
     (["jobs", "--table", "none"], "is not a table name"),
     (["jobs", "--state", "asleep"], "asleep"),
     (["jobs", "--count", "0"], "--count"),
 ])  # fmt: skip
-def test_mistakes_are_told(place, words, told):
-    words = [word.format(place=f"{harness.WAREHOUSE}.{place.name}") for word in words]
-    done = subprocess.run([BINARY, *words, "--uri", harness.URI], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
-    assert done.returncode != 0 and told in done.stderr, done.stderr
+def test_errors_are_reported(place, arguments, message):
+    arguments = [word.format(place=f"{harness.WAREHOUSE}.{place.name}") for word in arguments]
+    result = subprocess.run([BINARY, *arguments, "--uri", harness.URI], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert result.returncode != 0 and message in result.stderr, result.stderr

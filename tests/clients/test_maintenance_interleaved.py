@@ -1,6 +1,6 @@
-"""Writers at certain moments of a compaction, and compactions at certain moments of a writer.
+"""Writers at certain stages of a compaction, and compactions at certain stages of a writer.
 
-A gate in front of the catalog delays the one until the other is done, so that each interleaving is
+A gate in front of the catalog delays the one until the other is complete, so that each interleaving is
 deterministic; the snapshots then show the order of the commits.
 """
 
@@ -24,11 +24,11 @@ POLICY = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
 CONVERT = {"compact": {"inputs-min": 1_000, "delete-ratio": 1, "equality-deletes-min": 1}}
 EXPIRE_ALL = {"compact": {"enabled": False}, "rewrite-manifests": {"enabled": False}, "expire-snapshots": {"snapshots-min": 1}}
 # A property of the table has precedence over a policy, in which the age may not be so short.
-AT_ONCE = {"history.expire.max-snapshot-age-ms": 1}
+EXPIRY_AT_ONCE = {"history.expire.max-snapshot-age-ms": 1}
 
 
 @pytest.fixture(scope="module")
-def here(engines, catalog):
+def keyed_place(engines, catalog):
     """One namespace for all tests, and connections that remain open: each test has its own table."""
     name = f"interleaved_{uuid.uuid4().hex[:12]}"
     catalog.create_namespace(name)
@@ -38,50 +38,50 @@ def here(engines, catalog):
     catalog.drop_namespace(name)
 
 
-NUMBERS = itertools.count()
+TABLE_NUMBERS = itertools.count()
 
 
-def prepare(here, version, partitioned=""):
+def prepare(keyed_place, version, partitioned=""):
     """Creates a table with files and equality deletes; returns its name, its rows, and the lineage that Spark
     reads.
     """
-    table = f"t{next(NUMBERS)}"
-    here.create_keyed(table, version, partitioned, AT_ONCE)
+    table = f"t{next(TABLE_NUMBERS)}"
+    keyed_place.create_keyed(table, version, partitioned, EXPIRY_AT_ONCE)
     keys = [key for start in (0, 10, 20) for key in range(start, start + 7)]
     for start in (0, 7, 14):
-        here.sink.append(table, [row(key, 0) for key in keys[start : start + 7]])
-    here.sink.upsert(table, [row(5, 1), row(15, 1)], [row(6, 0), row(16, 0)])
+        keyed_place.sink.append(table, [row(key, 0) for key in keys[start : start + 7]])
+    keyed_place.sink.upsert(table, [row(5, 1), row(15, 1)], [row(6, 0), row(16, 0)])
     rows = {key: row(key, 0) for key in keys if key not in (6, 16)} | {key: row(key, 1) for key in (5, 15)}
-    return table, rows, here.rows_by_key(table) if version == 3 else {}
+    return table, rows, keyed_place.rows_by_key(table) if version == 3 else {}
 
 
-def name_of(here, table):
-    return f"{here.warehouse}.{here.name}.{table}"
+def name_of(keyed_place, table):
+    return f"{keyed_place.warehouse}.{keyed_place.name}.{table}"
 
 
-def compact(here, table, uri=None, policy=POLICY):
-    [report] = keyed.maintain(uri or here.uri, name_of(here, table), "--action", "compact", policy=policy)
+def compact(keyed_place, table, uri=None, policy=POLICY):
+    [report] = keyed.maintain(uri or keyed_place.uri, name_of(keyed_place, table), "--action", "compact", policy=policy)
     return report
 
 
-def convert(here, table, uri=None):
-    return compact(here, table, uri, CONVERT)
+def convert(keyed_place, table, uri=None):
+    return compact(keyed_place, table, uri, CONVERT)
 
 
-def check(here, table, expected, before):
+def check(keyed_place, table, expected, before):
     """Asserts that Spark and DuckDB read the expected rows, and that unchanged rows have the same row ids."""
-    found = here.rows_by_key(table)
+    found = keyed_place.rows_by_key(table)
     assert {key: row for key, (row, _, _) in found.items()} == expected
-    if here.version(table) == 3:
+    if keyed_place.version(table) == 3:
         for key in found.keys() & before.keys():
             if found[key][0] == before[key][0]:
-                assert found[key] == before[key], f"the row of {key} is taken for another one"
+                assert found[key] == before[key], f"the row of {key} has other row ids"
         assert len({row_id for _, row_id, _ in found.values()}) == len(found)
-    in_duckdb = harness.exact_rows(harness.arrow_rows(here.duckdb(f"SELECT * FROM @{table}")))
-    assert in_duckdb == harness.exact_rows(expected.values())
+    duckdb_rows = harness.exact_rows(harness.arrow_rows(keyed_place.duckdb(f"SELECT * FROM @{table}")))
+    assert duckdb_rows == harness.exact_rows(expected.values())
     # PyIceberg does not support equality deletes.
-    if not keyed.has_equality_deletes(here.table(table)):
-        assert harness.exact_rows(here.rows("pyiceberg", table)) == in_duckdb
+    if not keyed.has_equality_deletes(keyed_place.table(table)):
+        assert harness.exact_rows(keyed_place.rows("pyiceberg", table)) == duckdb_rows
 
 
 # --- Writers ----------------------------------------------------------------
@@ -89,167 +89,171 @@ def check(here, table, expected, before):
 # Each changes rows 1, 11 and 21, which are in different files, and returns the changed rows: `None` if
 # deleted.
 KEYS = (1, 11, 21)
-GONE = dict.fromkeys(KEYS)
+ALL_DELETED = dict.fromkeys(KEYS)
 
 
-def append(here, table):
-    here.sink.append(table, [row(100, 0), row(101, 0)])
+def append(keyed_place, table):
+    keyed_place.sink.append(table, [row(100, 0), row(101, 0)])
     return {100: row(100, 0), 101: row(101, 0)}
 
 
-def delete_by_value(here, table):
-    here.sink.upsert(table, [], [row(key, 0) for key in KEYS])
-    return GONE
+def delete_by_equality(keyed_place, table):
+    keyed_place.sink.upsert(table, [], [row(key, 0) for key in KEYS])
+    return ALL_DELETED
 
 
-def upsert(here, table):
+def upsert(keyed_place, table):
     rows = [row(key, 2) for key in (*KEYS, 6)]
-    here.sink.upsert(table, rows)
+    keyed_place.sink.upsert(table, rows)
     return dict(zip((*KEYS, 6), rows, strict=True))
 
 
-def upsert_twice(here, table):
+def upsert_twice(keyed_place, table):
     """The sink receives two rows for each key in one commit, and deletes the first of them by position."""
     rows = [row(key, 2) for key in (*KEYS, 6)]
-    here.sink.upsert(table, rows, superseded=[row(key, 1) for key in (*KEYS, 6)])
+    keyed_place.sink.upsert(table, rows, superseded=[row(key, 1) for key in (*KEYS, 6)])
     return dict(zip((*KEYS, 6), rows, strict=True))
 
 
-def delete_by_position(here, table):
-    here.spark(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
-    return GONE
+def delete_by_position(keyed_place, table):
+    keyed_place.spark(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
+    return ALL_DELETED
 
 
-def delete_by_position_in_one_file(here, table):
+def delete_by_position_in_one_file(keyed_place, table):
     """One delete file for the whole partition; in version 3 these are deletion vectors nevertheless."""
-    here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.delete.granularity' = 'partition')")
-    return delete_by_position(here, table)
+    keyed_place.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.delete.granularity' = 'partition')")
+    return delete_by_position(keyed_place, table)
 
 
-def update(here, table):
-    here.spark(f"UPDATE @{table} SET v = 7, s = 'new' WHERE id IN ({ids(KEYS)})")
+def update(keyed_place, table):
+    keyed_place.spark(f"UPDATE @{table} SET v = 7, s = 'new' WHERE id IN ({ids(KEYS)})")
     return {key: (*row(key, 0)[:1], 7, row(key, 0)[2], "new", row(key, 0)[4]) for key in KEYS}
 
 
-def merge(here, table):
+def merge(keyed_place, table):
     """Updates, deletes and inserts."""
     source = f"VALUES {values([row(1, 3), row(11, -1), row(16, 3), row(200, 3)])} AS s (id, v, day, s, n)"
-    here.spark(f"""
+    keyed_place.spark(f"""
         MERGE INTO @{table} AS t USING (SELECT * FROM {source}) AS s ON t.id = s.id
         WHEN MATCHED AND s.v = -1 THEN DELETE WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *""")
     return {1: row(1, 3), 11: None, 16: row(16, 3), 200: row(200, 3)}
 
 
-def replace_files(here, table):
+def replace_files(keyed_place, table):
     """Replaces data files by a copy-on-write MERGE."""
-    here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.merge.mode' = 'copy-on-write')")
-    return merge(here, table)
+    keyed_place.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.merge.mode' = 'copy-on-write')")
+    return merge(keyed_place, table)
 
 
-def delete_in_duckdb(here, table):
-    here.duckdb(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
-    return GONE
+def delete_in_duckdb(keyed_place, table):
+    keyed_place.duckdb(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
+    return ALL_DELETED
 
 
-def delete_twice(here, table):
+def delete_twice(keyed_place, table):
     """Position deletes or vectors, then equality deletes of the same and other rows, one of which is inserted
     again.
     """
-    here.spark(f"DELETE FROM @{table} WHERE id IN ({ids((1, 11))})")
-    here.sink.upsert(table, [row(1, 9)], [row(11, 0), row(21, 0)])
+    keyed_place.spark(f"DELETE FROM @{table} WHERE id IN ({ids((1, 11))})")
+    keyed_place.sink.upsert(table, [row(1, 9)], [row(11, 0), row(21, 0)])
     return {1: row(1, 9), 11: None, 21: None}
 
 
-def expire(here, table):
+def expire(keyed_place, table):
     """Expires all possible snapshots, so that the snapshot that the compaction read is removed, with its
     files.
     """
-    here.sink.append(table, [row(100, 0)])
-    [report] = keyed.maintain(here.uri, name_of(here, table), policy=EXPIRE_ALL)
+    keyed_place.sink.append(table, [row(100, 0)])
+    [report] = keyed.maintain(keyed_place.uri, name_of(keyed_place, table), policy=EXPIRE_ALL)
     assert report["committed"]
     return {100: row(100, 0)}
 
 
-def delete_and_expire(here, table):
+def delete_and_expire(keyed_place, table):
     """The snapshot of the delete is expired as well."""
-    here.spark(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
-    return expire(here, table) | GONE
+    keyed_place.spark(f"DELETE FROM @{table} WHERE id IN ({ids(KEYS)})")
+    return expire(keyed_place, table) | ALL_DELETED
 
 
-def compact_too(here, table):
-    assert compact(here, table)["committed"]
+def compact_again(keyed_place, table):
+    assert compact(keyed_place, table)["committed"]
     return {}
 
 
-def compact_too_and_delete(here, table):
-    return compact_too(here, table) | delete_by_position(here, table)
+def compact_again_and_delete(keyed_place, table):
+    return compact_again(keyed_place, table) | delete_by_position(keyed_place, table)
 
 
-def roll_back(here, table):
+def roll_back(keyed_place, table):
     """Reverts the previous upsert."""
-    first = here.table(table).metadata.snapshots[2]
-    here.spark_call("rollback_to_snapshot", f"'{here.name}.{table}', {first.snapshot_id}")
+    first = keyed_place.table(table).metadata.snapshots[2]
+    keyed_place.spark_call("rollback_to_snapshot", f"'{keyed_place.name}.{table}', {first.snapshot_id}")
     return {key: row(key, 0) for key in (5, 6, 15, 16)}
 
 
-def change_partitions(here, table):
+def change_partitions(keyed_place, table):
     """Equality deletes are written with the new partition spec."""
-    here.spark(f"ALTER TABLE @{table} ADD PARTITION FIELD bucket(2, id)")
-    return delete_by_value(here, table)
+    keyed_place.spark(f"ALTER TABLE @{table} ADD PARTITION FIELD bucket(2, id)")
+    return delete_by_equality(keyed_place, table)
 
 
-def change_partitions_and_delete_by_old_ones(here, table):
-    """Equality deletes are written with the old partition spec, by a sink that has not seen the new one."""
-    here.spark(f"ALTER TABLE @{table} ADD PARTITION FIELD day")
-    return delete_by_old_partitions(here, table)
+def change_partitions_and_delete_by_old_spec(keyed_place, table):
+    """Equality deletes are written with the old partition spec, by a sink that does not know the new one."""
+    keyed_place.spark(f"ALTER TABLE @{table} ADD PARTITION FIELD day")
+    return delete_by_old_spec(keyed_place, table)
 
 
-def delete_by_old_partitions(here, table):
-    here.sink.upsert(table, [], [row(key, 0) for key in KEYS], spec_ids=[0])
-    return GONE
+def delete_by_old_spec(keyed_place, table):
+    keyed_place.sink.upsert(table, [], [row(key, 0) for key in KEYS], spec_ids=[0])
+    return ALL_DELETED
 
 
 # The compaction must succeed, because its result is still valid after the change.
-APPLY_STILL = {append, delete_by_value, upsert, upsert_twice, change_partitions, change_partitions_and_delete_by_old_ones}
+ALWAYS_COMPATIBLE = {append, delete_by_equality, upsert, upsert_twice, change_partitions, change_partitions_and_delete_by_old_spec}
 # The compaction must not succeed, because the snapshot that it read is no ancestor, or its files were
 # replaced.
-MUST_NOT = {replace_files, compact_too, compact_too_and_delete, roll_back}
-# Nothing is left to convert. Where a writer replaced the files, equality deletes that apply to no file are
-# removed.
-MUST_NOT_CONVERT = {compact_too, roll_back}
+NEVER_COMPATIBLE = {replace_files, compact_again, compact_again_and_delete, roll_back}
+# No equality delete remains to be converted. If a writer replaced the files, equality deletes that apply to
+# no file are removed.
+NEVER_COMPATIBLE_WITH_CONVERSION = {compact_again, roll_back}
 # Changes between plan and commit. The compaction may map the deletes, or leave the files for the next time.
-BETWEEN = [
-    append, delete_by_value, upsert, upsert_twice, delete_by_position, delete_by_position_in_one_file, update, merge, replace_files,
-    delete_in_duckdb, delete_twice, expire, delete_and_expire, compact_too, compact_too_and_delete, roll_back, change_partitions,
+WRITERS = [
+    append, delete_by_equality, upsert, upsert_twice, delete_by_position, delete_by_position_in_one_file, update, merge, replace_files,
+    delete_in_duckdb, delete_twice, expire, delete_and_expire, compact_again, compact_again_and_delete, roll_back, change_partitions,
 ]  # fmt: skip
-# As for a compaction; a conversion has no conflict with removed files if anything is left to convert.
-BETWEEN_CONVERTING = [append, upsert, delete_by_position, merge, replace_files, delete_in_duckdb, delete_twice, expire, compact_too, roll_back]
-WHILE = [append, delete_by_value, upsert, upsert_twice, delete_by_position, update, merge, replace_files, delete_in_duckdb]
+# As for a compaction; a conversion has no conflict with removed files if any equality delete remains.
+WRITERS_DURING_CONVERSION = [
+    append, upsert, delete_by_position, merge, replace_files, delete_in_duckdb, delete_twice, expire, compact_again, roll_back,
+]  # fmt: skip
+WRITERS_AROUND_COMPACTION = [
+    append, delete_by_equality, upsert, upsert_twice, delete_by_position, update, merge, replace_files, delete_in_duckdb,
+]  # fmt: skip
 
-# Moments at which the compaction waits: before it loads the table for the commit, or during the commit.
-MOMENTS = {"work": ("GET", 2), "commit": ("POST", 1)}
+# Stages at which the compaction waits: before it loads the table for the commit, or during the commit.
+STAGES = {"work": ("GET", 2), "commit": ("POST", 1)}
 
 
-def cases(writers, *moments):
-    """Returns each writer with one moment in one version.
+def cases(writers, *stages):
+    """Returns each writer with one stage in one version.
 
-    In a suite on the other database, each is tested with the other version and another moment.
+    In a suite on the other database, each is tested with the other version and another stage.
     """
     other = "FIRN_DATABASE_URL" in os.environ
     versions = [(number, writer, 2 + (number + other) % 2) for number, writer in enumerate(writers)]
     return [
-        pytest.param(writer, version, *moments[(number // 2 + version) % 2 :][:1], id=f"{writer.__name__}-v{version}")
+        pytest.param(writer, version, *stages[(number // 2 + version) % 2 :][:1], id=f"{writer.__name__}-v{version}")
         for number, writer, version in versions
     ]
 
 
-def with_name(writer):
+def writer_name(writer):
     return getattr(writer, "__name__", str(writer))
 
 
-def since(here, table, start):
+def snapshots_since(keyed_place, table, start):
     """Returns the snapshots after `start`, in their order, as far as they still exist."""
-    metadata = here.table(table).metadata
+    metadata = keyed_place.table(table).metadata
     parents = {snapshot.snapshot_id: snapshot.parent_snapshot_id for snapshot in metadata.snapshots}
     found, at = [], metadata.current_snapshot_id
     while at in parents and at != start:
@@ -258,103 +262,103 @@ def since(here, table, start):
     return found[::-1]
 
 
-def interleave(here, writer, version, moment, partitioned="", job=compact):
-    table, expected, before = prepare(here, version, partitioned)
-    start, changed, made = here.table(table).metadata.current_snapshot_id, [], []
+def interleave(keyed_place, writer, version, stage, partitioned="", job=compact):
+    table, expected, before = prepare(keyed_place, version, partitioned)
+    start, changed, commits_of_writer = keyed_place.table(table).metadata.current_snapshot_id, [], []
 
-    def act():
-        changed.append(writer(here, table))
-        made.extend(since(here, table, start))
+    def run_writer():
+        changed.append(writer(keyed_place, table))
+        commits_of_writer.extend(snapshots_since(keyed_place, table, start))
 
-    with SyncGate(here.uri) as gate:
-        gate.before(*MOMENTS[moment], act)
-        report = job(here, table, gate.uri)
-        assert not gate.pending(), "the job was over before the writer came"
+    with SyncGate(keyed_place.uri) as gate:
+        gate.before(*STAGES[stage], run_writer)
+        report = job(keyed_place, table, gate.uri)
+        assert not gate.pending(), "the job ended before the writer ran"
     for key, after in changed[0].items():
         expected[key] = after
         if after is None:
             del expected[key]
-    check(here, table, expected, before)
-    if writer in APPLY_STILL:
+    check(keyed_place, table, expected, before)
+    if writer in ALWAYS_COMPATIBLE:
         assert report["committed"] and not report["skipped"], report
-    elif writer in (MUST_NOT if job is compact else MUST_NOT_CONVERT):
+    elif writer in (NEVER_COMPATIBLE if job is compact else NEVER_COMPATIBLE_WITH_CONVERSION):
         assert not report["committed"], report
     if report["committed"]:
         # One commit for each partition, all of them after the writer's.
-        assert made and since(here, table, start) == [*made, *map(int, report["snapshot-ids"])]
+        assert commits_of_writer and snapshots_since(keyed_place, table, start) == [*commits_of_writer, *map(int, report["snapshot-ids"])]
     else:
         assert report["skipped"], report
     # Remaining work is done the next time, and no row changes.
-    job(here, table)
-    check(here, table, expected, before)
+    job(keyed_place, table)
+    check(keyed_place, table, expected, before)
     return table
 
 
-@pytest.mark.parametrize("writer, version, moment", cases(BETWEEN, "work", "commit"))
-def test_a_writer_between_the_plan_of_a_compaction_and_its_commit(here, writer, version, moment):
-    interleave(here, writer, version, moment)
+@pytest.mark.parametrize("writer, version, stage", cases(WRITERS, "work", "commit"))
+def test_a_writer_between_the_plan_of_a_compaction_and_its_commit(keyed_place, writer, version, stage):
+    interleave(keyed_place, writer, version, stage)
 
 
-@pytest.mark.parametrize("writer, version, moment", cases(BETWEEN_CONVERTING, "work", "commit"))
-def test_a_writer_between_the_look_at_equality_deletes_and_their_conversion(here, writer, version, moment):
-    table = interleave(here, writer, version, moment, job=convert)
-    assert not keyed.has_equality_deletes(here.table(table))
+@pytest.mark.parametrize("writer, version, stage", cases(WRITERS_DURING_CONVERSION, "work", "commit"))
+def test_a_writer_during_a_conversion_of_equality_deletes(keyed_place, writer, version, stage):
+    table = interleave(keyed_place, writer, version, stage, job=convert)
+    assert not keyed.has_equality_deletes(keyed_place.table(table))
 
 
-@pytest.mark.parametrize("writer", [change_partitions_and_delete_by_old_ones, delete_by_value, delete_by_position], ids=with_name)
-def test_a_writer_between_in_a_table_with_partitions(here, writer):
-    interleave(here, writer, 2, "work", "PARTITIONED BY (bucket(2, id))")
+@pytest.mark.parametrize("writer", [change_partitions_and_delete_by_old_spec, delete_by_equality, delete_by_position], ids=writer_name)
+def test_a_writer_during_a_compaction_of_a_partitioned_table(keyed_place, writer):
+    interleave(keyed_place, writer, 2, "work", "PARTITIONED BY (bucket(2, id))")
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_deletes_by_value_for_partitions_that_a_compaction_leaves(here, version):
+def test_equality_deletes_of_partitions_that_a_compaction_rewrites(keyed_place, version):
     """They apply only to files of the old partitions: files that move to new ones must not contain these rows
     any more.
     """
-    table, expected, before = prepare(here, version, "PARTITIONED BY (bucket(2, id))")
-    done = []
-    here.spark(f"ALTER TABLE @{table} DROP PARTITION FIELD bucket(2, id)")
-    with SyncGate(here.uri) as gate:
-        gate.before(*MOMENTS["work"], lambda: done.append(delete_by_old_partitions(here, table)))
-        report = compact(here, table, gate.uri)
-    if not done:
+    table, expected, before = prepare(keyed_place, version, "PARTITIONED BY (bucket(2, id))")
+    deletes = []
+    keyed_place.spark(f"ALTER TABLE @{table} DROP PARTITION FIELD bucket(2, id)")
+    with SyncGate(keyed_place.uri) as gate:
+        gate.before(*STAGES["work"], lambda: deletes.append(delete_by_old_spec(keyed_place, table)))
+        report = compact(keyed_place, table, gate.uri)
+    if not deletes:
         # The compaction had nothing to commit.
         assert report["skipped"] and not report["committed"]
-        delete_by_old_partitions(here, table)
+        delete_by_old_spec(keyed_place, table)
     expected = {key: row for key, row in expected.items() if key not in KEYS}
-    check(here, table, expected, before)
-    compact(here, table)
-    check(here, table, expected, before)
+    check(keyed_place, table, expected, before)
+    compact(keyed_place, table)
+    check(keyed_place, table, expected, before)
 
 
 @pytest.mark.parametrize("writer, version", cases([upsert, delete_by_position, merge, delete_in_duckdb]))
-def test_a_conversion_between_the_look_of_a_writer_and_its_commit(here, writer, version):
+def test_a_conversion_between_the_read_of_a_writer_and_its_commit(keyed_place, writer, version):
     """In version 3, both add a deletion vector to a data file, which may have only one."""
-    between(here, writer, version, convert)
+    run_job_before_commit(keyed_place, writer, version, convert)
 
 
-@pytest.mark.parametrize("writer, version", cases(WHILE))
-def test_a_compaction_between_the_look_of_a_writer_and_its_commit(here, writer, version):
+@pytest.mark.parametrize("writer, version", cases(WRITERS_AROUND_COMPACTION))
+def test_a_compaction_between_the_read_of_a_writer_and_its_commit(keyed_place, writer, version):
     """Engines must detect from the snapshots of the compaction that the files which they delete from were
     removed.
     """
-    between(here, writer, version, compact)
+    run_job_before_commit(keyed_place, writer, version, compact)
 
 
-def between(here, writer, version, job):
-    table, expected, before = prepare(here, version)
+def run_job_before_commit(keyed_place, writer, version, job):
+    table, expected, before = prepare(keyed_place, version)
     if writer is replace_files:
-        here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.merge.mode' = 'copy-on-write')")
-    is_safe = writer in (append, delete_by_value, upsert, upsert_twice)
-    if is_safe:
-        # Without retries: a success of the next attempt would say nothing about this one.
-        here.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('commit.retry.num-retries' = '0')")
-    done = []
-    with SyncGate(here.uri) as gate:
-        gated = here.beside(gate.uri)
-        gate.before("POST", 1, lambda: done.append(job(here, table)))
+        keyed_place.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('write.merge.mode' = 'copy-on-write')")
+    is_independent_of_files = writer in (append, delete_by_equality, upsert, upsert_twice)
+    if is_independent_of_files:
+        # Without retries: a success of the next attempt would not prove that this one is valid.
+        keyed_place.spark(f"ALTER TABLE @{table} SET TBLPROPERTIES ('commit.retry.num-retries' = '0')")
+    reports = []
+    with SyncGate(keyed_place.uri) as gate:
+        gated_place = keyed_place.with_new_connections(gate.uri)
+        gate.before("POST", 1, lambda: reports.append(job(keyed_place, table)))
         try:
-            changed = (merge if writer is replace_files else writer)(gated, table)
+            changed = (merge if writer is replace_files else writer)(gated_place, table)
         except (duckdb.TransactionException, CommitFailedException) as error:
             assert "409" in str(error) or "Conflict" in str(error), error
             changed = {}
@@ -362,19 +366,19 @@ def between(here, writer, version, job):
             assert "ValidationException" in str(error) or "CommitFailedException" in str(error), error
             changed = {}
         assert not gate.pending()
-    assert done[0]["committed"] and len(done[0]["snapshot-ids"]) == 1
-    if is_safe:
-        assert changed, "what does not depend on files has no reason to fail"
+    assert reports[0]["committed"] and len(reports[0]["snapshot-ids"]) == 1
+    if is_independent_of_files:
+        assert changed, "a change that does not depend on files must not fail"
     for key, after in changed.items():
         expected[key] = after
         if after is None:
             del expected[key]
-    check(here, table, expected, before)
-    history = here.table(table).metadata
+    check(keyed_place, table, expected, before)
+    history = keyed_place.table(table).metadata
     order = [snapshot.snapshot_id for snapshot in history.snapshots]
-    assert order.index(int(done[0]["snapshot-ids"][0])) == len(order) - (2 if changed else 1)
-    compact(here, table)
-    check(here, table, expected, before)
+    assert order.index(int(reports[0]["snapshot-ids"][0])) == len(order) - (2 if changed else 1)
+    compact(keyed_place, table)
+    check(keyed_place, table, expected, before)
 
 
 # --- Ends -------------------------------------------------------------------
@@ -382,24 +386,24 @@ def between(here, writer, version, job):
 
 @pytest.mark.parametrize("method, number, when", [("GET", 2, "before"), ("POST", 1, "before"), ("POST", 1, "after")])
 @pytest.mark.parametrize("action", ["compact", "expire-snapshots"])
-def test_a_job_that_is_killed_changes_no_row(here, action, method, number, when):
+def test_a_job_that_is_killed_changes_no_row(keyed_place, action, method, number, when):
     """Before the commit, during the commit, and before the response is received."""
     if (action, method) == ("expire-snapshots", "GET"):
         number = 1
-    table, expected, before = prepare(here, 3)
+    table, expected, before = prepare(keyed_place, 3)
     policy = POLICY if action == "compact" else EXPIRE_ALL
-    snapshots = {snapshot.snapshot_id for snapshot in here.table(table).metadata.snapshots}
-    with SyncGate(here.uri) as gate:
-        command, environment = keyed.maintain_command(gate.uri, name_of(here, table), "--action", action, policy=policy)
+    snapshots = {snapshot.snapshot_id for snapshot in keyed_place.table(table).metadata.snapshots}
+    with SyncGate(keyed_place.uri) as gate:
+        command, environment = keyed.maintain_command(gate.uri, name_of(keyed_place, table), "--action", action, policy=policy)
         job = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         getattr(gate, when)(method, number, functools.partial(kill, job))
         assert job.wait(timeout=60) == -signal.SIGKILL and not gate.pending()
         # The request of the killed job may still be in progress.
-        check(here, table, expected, before)
-    after = {snapshot.snapshot_id for snapshot in here.table(table).metadata.snapshots}
+        check(keyed_place, table, expected, before)
+    after = {snapshot.snapshot_id for snapshot in keyed_place.table(table).metadata.snapshots}
     assert (after == snapshots) == (method == "GET")
-    keyed.maintain(here.uri, name_of(here, table), policy={**POLICY, **EXPIRE_ALL, "compact": POLICY["compact"]})
-    check(here, table, expected, before)
+    keyed.maintain(keyed_place.uri, name_of(keyed_place, table), policy={**POLICY, **EXPIRE_ALL, "compact": POLICY["compact"]})
+    check(keyed_place, table, expected, before)
 
 
 def kill(job):
@@ -408,37 +412,37 @@ def kill(job):
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_an_answer_that_is_lost_is_asked_for(here, version):
-    table, expected, before = prepare(here, version)
-    with SyncGate(here.uri) as gate:
+def test_a_commit_with_a_lost_response_is_detected(keyed_place, version):
+    table, expected, before = prepare(keyed_place, version)
+    with SyncGate(keyed_place.uri) as gate:
         gate.after("POST", 1, lambda: False)
-        report = compact(here, table, gate.uri)
+        report = compact(keyed_place, table, gate.uri)
         assert not gate.pending()
-    assert report["committed"] and here.table(table).metadata.current_snapshot_id == int(report["snapshot-ids"][0])
-    check(here, table, expected, before)
+    assert report["committed"] and keyed_place.table(table).metadata.current_snapshot_id == int(report["snapshot-ids"][0])
+    check(keyed_place, table, expected, before)
 
 
-@pytest.mark.parametrize("writer, version", [(append, 2), (upsert, 3), (delete_by_position, 3), (compact_too, 2)])
-def test_a_writer_between_the_plan_of_an_expiry_and_its_commit(here, writer, version):
+@pytest.mark.parametrize("writer, version", [(append, 2), (upsert, 3), (delete_by_position, 3), (compact_again, 2)])
+def test_a_writer_between_the_plan_of_an_expiry_and_its_commit(keyed_place, writer, version):
     """Files that the new snapshot added are not deleted, nor those of a snapshot that was tagged meanwhile.
     """
-    table, expected, before = prepare(here, version)
+    table, expected, before = prepare(keyed_place, version)
     changed = []
-    tagged = here.table(table).metadata.snapshots[1].snapshot_id
+    tagged = keyed_place.table(table).metadata.snapshots[1].snapshot_id
 
-    def act():
-        changed.append(writer(here, table))
-        here.spark(f"ALTER TABLE @{table} CREATE TAG kept AS OF VERSION {tagged}")
+    def run_writer():
+        changed.append(writer(keyed_place, table))
+        keyed_place.spark(f"ALTER TABLE @{table} CREATE TAG kept AS OF VERSION {tagged}")
 
-    with SyncGate(here.uri) as gate:
-        gate.before("POST", 1, act)
-        [report] = keyed.maintain(gate.uri, name_of(here, table), policy=EXPIRE_ALL)
+    with SyncGate(keyed_place.uri) as gate:
+        gate.before("POST", 1, run_writer)
+        [report] = keyed.maintain(gate.uri, name_of(keyed_place, table), policy=EXPIRE_ALL)
         assert not gate.pending()
     for key, after in changed[0].items():
         expected[key] = after
         if after is None:
             del expected[key]
-    check(here, table, expected, before)
+    check(keyed_place, table, expected, before)
     assert report["committed"]
-    kept = here.spark(f"SELECT count(*) AS n FROM @{table} VERSION AS OF 'kept'").to_pylist()
-    assert kept == [{"n": 14}]
+    tagged_rows = keyed_place.spark(f"SELECT count(*) AS n FROM @{table} VERSION AS OF 'kept'").to_pylist()
+    assert tagged_rows == [{"n": 14}]

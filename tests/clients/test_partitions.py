@@ -56,9 +56,9 @@ def insert(place, writer, rows=ROWS):
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
-def test_each_transform_puts_rows_in_the_same_partitions_in_every_engine(place, transform):
+def test_each_transform_creates_the_same_partitions_in_every_engine(place, transform):
     column, pyiceberg_transform, duckdb_transform, spark_transform = TRANSFORMS[transform]
-    seen = {}
+    partitions_by_writer = {}
     for writer in ENGINES:
         if writer == "pyiceberg":
             table = place.create("t", COLUMNS)
@@ -73,9 +73,9 @@ def test_each_transform_puts_rows_in_the_same_partitions_in_every_engine(place, 
         place.check("t", ROWS)
         assert str(place.table("t").spec().fields[0].transform) == str(pyiceberg_transform)
         files = place.table("t").inspect.files()
-        seen[writer] = sorted(str(list(row["partition"].values())) for row in files.to_pylist())
+        partitions_by_writer[writer] = sorted(str(list(row["partition"].values())) for row in files.to_pylist())
         place.catalog().drop_table(place.identifier("t"))
-    assert seen["duckdb"] == seen["pyiceberg"] == seen["spark"]
+    assert partitions_by_writer["duckdb"] == partitions_by_writer["pyiceberg"] == partitions_by_writer["spark"]
 
 
 @pytest.mark.parametrize("evolver", ["pyiceberg", "spark", "duckdb"])

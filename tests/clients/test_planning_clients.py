@@ -23,7 +23,7 @@ SERVER = {"scan-planning-mode": "server"}
 FILTERS = max(2, plans.FILTERS // 4)
 
 
-def plans_made():
+def count_plans():
     """Returns the number of plans that the server has made, from its metrics."""
     with urllib.request.urlopen(f"{harness.URI}/metrics") as response:
         text = response.read().decode()
@@ -38,23 +38,23 @@ def planned_by_the_server(request):
     Spark does not plan a table without a snapshot.
     """
     counts = not REFERENCE and "empty_without_snapshot" not in request.node.name
-    before = plans_made() if counts else 0
+    before = count_plans() if counts else 0
     yield
     if counts:
-        assert plans_made() > before, "the client planned by itself"
+        assert count_plans() > before, "the client planned by itself"
 
 
 # --- Spark ------------------------------------------------------------------
 
 # By name of the table: why Spark cannot read it.
-BEYOND_SPARK = {
+UNSUPPORTED_BY_SPARK = {
     "identity_in_duckdb_time": "Spark has no type for a time of day",
     "decimals_and_times": "Spark has no type for a time of day",
     "nanoseconds": "Spark has no type for nanoseconds",
     "odd_names": "Spark does not distinguish two columns whose names differ only by case",
 }
 # By name of the table: why Java's client cannot read its plan.
-BEYOND_JAVA = {
+UNSUPPORTED_BY_JAVA = {
     "identity_float": "Java's client cannot read a partition value that is NaN or infinite",
     "identity_double": "Java's client cannot read a partition value that is NaN or infinite",
 }
@@ -72,14 +72,14 @@ def spark_planned(planning, engines):
 
 def check_spark(planning, spark_planned, sql, may_lose=False):
     try:
-        wanted = exact_rows(arrow_rows(planning.place.spark(sql)))
+        expected = exact_rows(arrow_rows(planning.place.spark(sql)))
     except Exception:
         # Spark's own errors: Java's residuals fail on null partition values, its pushdown on some constants.
         # Without rows there is nothing to compare.
         planning.tally.count("Spark breaks by itself")
         return
-    seen = exact_rows(arrow_rows(spark_planned.spark(sql)))
-    missing, extra = harness.difference(wanted, seen), harness.difference(seen, wanted)
+    found = exact_rows(arrow_rows(spark_planned.spark(sql)))
+    missing, extra = harness.difference(expected, found), harness.difference(found, expected)
     # Java prunes files with NaN, which Spark considers greater than every number.
     forgiven = [row for row in extra if may_lose or ("float", "nan") in row]
     if forgiven:
@@ -89,16 +89,16 @@ def check_spark(planning, spark_planned, sql, may_lose=False):
 
 
 def spark_table(name):
-    if name in BEYOND_JAVA:
-        return pytest.param(name, marks=pytest.mark.xfail(reason=BEYOND_JAVA[name], strict=True))
+    if name in UNSUPPORTED_BY_JAVA:
+        return pytest.param(name, marks=pytest.mark.xfail(reason=UNSUPPORTED_BY_JAVA[name], strict=True))
     return plan_tables.reference_gap(name) if name in plan_tables.REFERENCE_GAPS else name
 
 
 def spark_tables():
     """Returns parameters for all tables except those in BEYOND_SPARK."""
-    names = [name for name in plan_tables.TABLES if name not in BEYOND_SPARK]
-    assert plan_tables.TABLES.keys() - set(names) == BEYOND_SPARK.keys(), "a table that is left out does not exist"
-    assert set(names) >= {*BEYOND_JAVA, *plan_tables.REFERENCE_GAPS}
+    names = [name for name in plan_tables.TABLES if name not in UNSUPPORTED_BY_SPARK]
+    assert plan_tables.TABLES.keys() - set(names) == UNSUPPORTED_BY_SPARK.keys(), "a table that is left out does not exist"
+    assert set(names) >= {*UNSUPPORTED_BY_JAVA, *plan_tables.REFERENCE_GAPS}
     return [spark_table(name) for name in names]
 
 
@@ -150,7 +150,7 @@ def test_spark_aggregates_the_same(planning, spark_planned, planned_by_the_serve
 
 @pytest.mark.parametrize("name", ["evolved_schema", "three_specs", "branched", "position_deletes"])
 @pytest.mark.xfail(REFERENCE, reason="reference server: reads every snapshot with that snapshot's schema", strict=False)
-def test_spark_travels_in_time(planning, spark_planned, planned_by_the_server, name):
+def test_spark_reads_past_snapshots(planning, spark_planned, planned_by_the_server, name):
     metadata = planning.place.table(name).metadata
     for snapshot in metadata.snapshots:
         check_spark(planning, spark_planned, f"SELECT * FROM @{name} VERSION AS OF {snapshot.snapshot_id} WHERE id > 1")
@@ -162,8 +162,8 @@ def test_spark_travels_in_time(planning, spark_planned, planned_by_the_server, n
 @pytest.mark.xfail(REFERENCE, reason="reference server: takes a file for a row", strict=False)
 def test_spark_stops_at_a_limit(planning, spark_planned, planned_by_the_server, name):
     for limit in (1, 3, 10_000):
-        seen = len(arrow_rows(spark_planned.spark(f"SELECT * FROM @{name} LIMIT {limit}")))
-        assert seen == len(arrow_rows(planning.place.spark(f"SELECT * FROM @{name} LIMIT {limit}")))
+        found = len(arrow_rows(spark_planned.spark(f"SELECT * FROM @{name} LIMIT {limit}")))
+        assert found == len(arrow_rows(planning.place.spark(f"SELECT * FROM @{name} LIMIT {limit}")))
 
 
 @pytest.mark.parametrize("name", ["three_specs", "position_deletes", "v1_overwritten", "deletion_vectors"])
@@ -224,11 +224,11 @@ def test_pyiceberg_reads_the_same_rows(planning, pyiceberg_planned, planned_by_t
     for filter in filters:
         try:
             expression = plan_filters.for_pyiceberg(filter, types)
-            wanted = exact_rows(arrow_rows(by_client.scan(expression).to_arrow()))
+            expected_rows = exact_rows(arrow_rows(by_client.scan(expression).to_arrow()))
         except plan_filters.NoCounterpart:
             continue
         except (TypeError, OverflowError, ValueError, pa.ArrowNotImplementedError) as error:
-            wanted = error  # An error of its own planning, see test_plans.py; pyarrow does not order UUIDs.
+            expected_rows = error  # An error of its own planning, see test_plans.py; pyarrow does not order UUIDs.
         expected = NotImplementedError if IS_ASYNC else None
         for answer in planning.planner.responses(identifier, {"filter": filter}):
             if any(None in task["data-file"]["partition"] for task in answer.get("file-scan-tasks", [])):
@@ -238,17 +238,17 @@ def test_pyiceberg_reads_the_same_rows(planning, pyiceberg_planned, planned_by_t
         if expected:
             with pytest.raises(expected):
                 by_server.scan(expression).to_arrow()
-        elif not isinstance(wanted, Exception):
+        elif not isinstance(expected_rows, Exception):
             scan = by_server.scan(expression)
-            seen = exact_rows(arrow_rows(scan.to_arrow()))
-            if seen != wanted and name in LOSSY_IN_PYICEBERG:
-                truth = planning.java.ask("match", identifier, filter=filter)
-                assert not harness.difference(wanted, seen), f"seed {plans.SEED}, {filter}"
-                assert sum(truth["rows"].values()) <= len(seen) <= sum(truth["possible"].values()), f"seed {plans.SEED}, {filter}"
+            found = exact_rows(arrow_rows(scan.to_arrow()))
+            if found != expected_rows and name in LOSSY_IN_PYICEBERG:
+                matches = planning.java.call("match", identifier, filter=filter)
+                assert not harness.difference(expected_rows, found), f"seed {plans.SEED}, {filter}"
+                assert sum(matches["rows"].values()) <= len(found) <= sum(matches["possible"].values()), f"seed {plans.SEED}, {filter}"
                 planning.tally.count("PyIceberg loses rows by itself")
                 continue
-            assert seen == wanted, f"seed {plans.SEED}, {filter}"
-            assert scan.count() == len(wanted), f"seed {plans.SEED}, {filter}"
+            assert found == expected_rows, f"seed {plans.SEED}, {filter}"
+            assert scan.count() == len(expected_rows), f"seed {plans.SEED}, {filter}"
 
 
 @waits

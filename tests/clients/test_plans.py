@@ -72,7 +72,7 @@ ZEROS = ("identity_float", "v2_primitives")
 
 
 @pytest.mark.parametrize("name", tables(*VECTORS))
-def test_pyiceberg_plans_the_same_but_for_known_errors(planning, name):
+def test_pyiceberg_plans_the_same_except_for_known_errors(planning, name):
     table = planning.place.table(name)
     filters, types = planning.filters(name)
     unknown = []
@@ -130,12 +130,12 @@ def test_a_branch_is_planned_with_the_tables_schema(planning):
     planning.check("branched")
 
 
-APPENDED_TO = (
+TABLES_WITH_APPENDS = (
     "many_small_manifests", "rewritten_manifests", "three_specs", "evolved_schema", "position_deletes", "branched", "compacted",
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", APPENDED_TO)
+@pytest.mark.parametrize("name", TABLES_WITH_APPENDS)
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: takes the start for inclusive", strict=False)
 def test_appends_between_snapshots(planning, name):
     """No deletes: an incremental scan returns only files that were appended."""
@@ -162,10 +162,10 @@ def swapped(filter):
     }
 
 
-NAMED = ("v2_primitives", "three_specs", "buckets", "evolved_in_pyiceberg", "nested_lists_and_maps", "partitioned_by_nested")
+TABLES_WITH_NAMES = ("v2_primitives", "three_specs", "buckets", "evolved_in_pyiceberg", "nested_lists_and_maps", "partitioned_by_nested")
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", TABLES_WITH_NAMES)
 def test_names_match_in_any_case_on_request(planning, name):
     filters, _ = planning.filters(name)
     for filter in filters:
@@ -174,14 +174,14 @@ def test_names_match_in_any_case_on_request(planning, name):
     planning.check(name)
 
 
-def test_a_name_that_two_columns_have_in_some_case_is_refused(planning):
+def test_an_ambiguous_name_is_refused(planning):
     for name in ("id", "ID", "Id"):
         with pytest.raises(plans.Refused):
             scan = {"filter": {"type": "eq", "term": name, "value": 1}, "case-sensitive": False}
             planning.planner.plan(planning.place.identifier("odd_names"), scan)
 
 
-def test_a_table_of_an_odd_name_is_planned(planning, place):
+def test_a_table_with_an_unusual_name_is_planned(planning, place):
     schema = pa.schema([("id", pa.int32())])
     place.create("söme/táble %2F.+ '", schema).append(harness.arrow([(1,)], schema))
     deletes, _ = planning.planner.plan(place.identifier("söme/táble %2F.+ '"), {})
@@ -189,17 +189,17 @@ def test_a_table_of_an_odd_name_is_planned(planning, place):
 
 
 @pytest.mark.skipif(harness.REFERENCE, reason="catalog time travel is Firn's own")
-def test_the_past_of_the_catalog_is_planned(place):
-    """The plans are those of the moment, although the request is a POST."""
+def test_scans_of_the_past_of_the_catalog_are_planned(place):
+    """The plans are those of the instant, although the request is a POST."""
     schema = pa.schema([("id", pa.int32())])
     table = place.create("t", schema)
     table.append(harness.arrow([(1,)], schema))
     time.sleep(0.005)
-    moment = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    instant = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     time.sleep(0.005)
     table.append(harness.arrow([(2,)], schema))
     assert len(plans.Planner().plan(place.identifier("t"), {})[0]) == 2
-    past = plans.Planner(f"{harness.WAREHOUSE}@{moment}")
+    past = plans.Planner(f"{harness.WAREHOUSE}@{instant}")
     assert len(past.plan(place.identifier("t"), {})[0]) == 1
     with pytest.raises(plans.Refused):
         past.plan(place.identifier("t"), {"snapshot-id": place.table("t").current_snapshot().snapshot_id})
@@ -207,7 +207,7 @@ def test_the_past_of_the_catalog_is_planned(place):
 
 # --- The request ------------------------------------------------------------
 
-NONSENSE = [
+REFUSED_FILTERS = [
     {"type": "eq", "term": "nowhere", "value": 1},
     {"type": "eq", "term": "id"},
     {"type": "eq", "term": "id", "value": "not a number"},
@@ -229,7 +229,7 @@ NONSENSE = [
 ]
 
 
-@pytest.mark.parametrize("filter", NONSENSE, ids=str)
+@pytest.mark.parametrize("filter", REFUSED_FILTERS, ids=str)
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: answers 500 or takes it", strict=False)
 def test_a_filter_that_java_refuses_is_refused(planning, filter):
     planning.compare("three_specs", {"filter": filter})
@@ -247,7 +247,7 @@ def test_a_filter_that_java_refuses_is_refused(planning, filter):
     {"filter": {"type": "not-in", "term": "id", "values": []}},
     {},
 ], ids=str)  # fmt: skip
-def test_other_ways_to_say_it(planning, literal):
+def test_equivalent_filters(planning, literal):
     planning.compare("three_specs", literal)
     planning.check("three_specs")
 
@@ -256,8 +256,8 @@ def test_other_ways_to_say_it(planning, literal):
     ("identity_timestamptz", {"type": "eq", "term": "p", "value": "2024-02-29T23:59:59.999999"}),
     ("identity_timestamptz", {"type": "gt", "term": "p", "value": "2024-02-29T00:00:00"}),
 ])  # fmt: skip
-@pytest.mark.xfail(harness.REFERENCE, reason="reference server: wants an offset", strict=True)
-def test_timestamps_with_time_zone_may_come_without_one(planning, name, literal):
+@pytest.mark.xfail(harness.REFERENCE, reason="reference server: requires an offset", strict=True)
+def test_timestamps_with_time_zone_may_omit_the_offset(planning, name, literal):
     """PyIceberg writes them in this form and means UTC; Java refuses them."""
     deletes, _ = planning.planner.plan(planning.place.identifier(name), {"filter": literal})
     assert len(deletes) == 2
@@ -265,7 +265,7 @@ def test_timestamps_with_time_zone_may_come_without_one(planning, name, literal)
 
 @pytest.mark.parametrize("operation, value", [("gt", 1e300), ("lt", -1e300)])
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: Java finds no float there", strict=True)
-def test_infinity_lies_beyond_every_float(planning, operation, value):
+def test_infinity_is_beyond_every_float(planning, operation, value):
     deletes, _ = planning.planner.plan(
         planning.place.identifier("v2_primitives"), {"filter": {"type": operation, "term": "f", "value": value}}
     )
@@ -285,14 +285,14 @@ def test_a_selection_changes_no_plan(planning, select):
     assert planning.planner.plan(table, {"select": select})[0] == planning.planner.plan(table, {})[0]
 
 
-def test_statistics_are_sent_for_the_fields_asked_for(planning):
+def test_statistics_are_sent_for_the_requested_fields(planning):
     table = planning.place.identifier("v2_primitives")
     schema = planning.place.table("v2_primitives").schema()
-    wanted = {schema.find_field(name).field_id for name in ("i", "d")}
+    expected_ids = {schema.find_field(name).field_id for name in ("i", "d")}
     for answer in planning.planner.responses(table, {"stats-fields": ["i", "d"]}):
         for task in answer["file-scan-tasks"]:
             file = task["data-file"]
-            assert wanted <= set(file["value-counts"]["keys"])
+            assert expected_ids <= set(file["value-counts"]["keys"])
             for counts in ("value-counts", "null-value-counts", "lower-bounds", "upper-bounds"):
                 assert len(file.get(counts, {}).get("keys", [])) == len(file.get(counts, {}).get("values", []))
 
@@ -300,12 +300,12 @@ def test_statistics_are_sent_for_the_fields_asked_for(planning):
 @pytest.mark.parametrize("name", ["many_small_manifests", "position_deletes", "equality_deletes", "deletion_vectors"])
 @pytest.mark.parametrize("rows", [0, 1, 7, 1000])
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: takes a file for a row", strict=False)
-def test_a_plan_holds_as_many_rows_as_are_requested(planning, name, rows):
+def test_a_plan_contains_as_many_rows_as_are_requested(planning, name, rows):
     """If there are so many; deleted rows do not count."""
     table = planning.place.identifier(name)
-    held = planning.java.ask("match", table)["rows"]
+    row_counts = planning.java.call("match", table)["rows"]
     planned = planning.planner.plan(table, {"min-rows-requested": rows})[0]
-    assert sum(held.get(path, 0) for path in planned) >= min(rows, sum(held.values()))
+    assert sum(row_counts.get(path, 0) for path in planned) >= min(rows, sum(row_counts.values()))
 
 
 @pytest.mark.parametrize("request_body", [
@@ -318,7 +318,7 @@ def test_a_plan_holds_as_many_rows_as_are_requested(planning, name, rows):
     {"case-sensitive": "yes"},
 ], ids=str)  # fmt: skip
 @pytest.mark.xfail(harness.REFERENCE, reason="reference server: takes some of them", strict=False)
-def test_a_request_that_makes_no_sense_is_refused(planning, request_body):
+def test_an_invalid_request_is_refused(planning, request_body):
     table = planning.place.identifier("three_specs")
     status, answer = planning.planner.call("POST", f"{planning.planner.path(table)}/plan", request_body)
     if (status, answer.get("status")) == (200, "submitted"):
@@ -328,7 +328,7 @@ def test_a_request_that_makes_no_sense_is_refused(planning, request_body):
         assert status in (400, 404) and answer["error"]["type"], answer
 
 
-def test_a_table_that_is_not_there_is_not_planned(planning):
+def test_a_missing_table_is_not_planned(planning):
     path = planning.planner.path(planning.place.identifier("nowhere"))
     status, answer = planning.planner.call("POST", f"{path}/plan", {})
     assert (status, answer["error"]["type"]) == (404, "NoSuchTableException")
@@ -338,7 +338,7 @@ def test_a_table_that_is_not_there_is_not_planned(planning):
 
 
 @pytest.mark.parametrize("name", tables(*VECTORS, "void_after_dropping_a_field_of_v1", "dropped_partition_source"))
-def test_every_file_is_told_in_the_protocols_form(planning, name):
+def test_every_file_is_sent_in_the_protocols_form(planning, name):
     """Requirements of Java's and PyIceberg's parsers, and of the protocol where neither parser checks them.
     """
     metadata = planning.place.table(name).metadata
@@ -373,7 +373,7 @@ is_paged = pytest.mark.skipif("paged" not in plans.PLANNING, reason="the server 
 
 
 @is_async
-def test_a_submitted_plan_comes_to_its_end(planning):
+def test_a_submitted_plan_completes(planning):
     table = planning.place.identifier("many_small_manifests")
     first = planning.planner.submit(table, {})
     assert first["status"] == "submitted" and first["plan-id"]
@@ -397,18 +397,18 @@ def test_a_cancelled_plan_is_cancelled(planning):
 def test_the_tasks_of_a_plan_can_be_fetched_in_any_order(planning):
     table = planning.place.identifier("many_small_manifests")
     first = planning.planner.wait(table, planning.planner.submit(table, {}))
-    tokens, seen = list(first["plan-tasks"]), [task["data-file"]["file-path"] for task in first.get("file-scan-tasks", [])]
+    tokens, paths = list(first["plan-tasks"]), [task["data-file"]["file-path"] for task in first.get("file-scan-tasks", [])]
     while tokens:
         status, answer = planning.planner.tasks(table, tokens.pop())
         assert status == 200 and ("file-scan-tasks" in answer or "plan-tasks" in answer)
-        seen += [task["data-file"]["file-path"] for task in answer.get("file-scan-tasks", [])]
+        paths += [task["data-file"]["file-path"] for task in answer.get("file-scan-tasks", [])]
         tokens += answer.get("plan-tasks", [])
     assert planning.planner.pages or len(first["plan-tasks"]) > 1, "one page is no test"
-    assert sorted(seen) == sorted(planning.java.plan(table, {})[0])
+    assert sorted(paths) == sorted(planning.java.plan(table, {})[0])
 
 
 @is_paged
-def test_a_plan_goes_on_from_its_snapshot(place):
+def test_a_plan_is_not_affected_by_later_commits(place):
     """In spite of commits between two requests for the plan."""
     planner = plans.Planner()
     schema = pa.schema([("id", pa.int64())])
@@ -416,22 +416,22 @@ def test_a_plan_goes_on_from_its_snapshot(place):
     for key in range(6):
         table.append(harness.arrow([(key,)], schema))
     responses = planner.responses(place.identifier("t"), {})
-    seen = [task["data-file"]["file-path"] for task in next(responses).get("file-scan-tasks", [])]
+    paths = [task["data-file"]["file-path"] for task in next(responses).get("file-scan-tasks", [])]
     place.table("t").delete("id < 3")
     for answer in responses:
-        seen += [task["data-file"]["file-path"] for task in answer.get("file-scan-tasks", [])]
-    assert len(seen) == 6
+        paths += [task["data-file"]["file-path"] for task in answer.get("file-scan-tasks", [])]
+    assert len(paths) == 6
 
 
 @is_paged
-def test_a_task_of_one_table_is_none_of_another(planning):
+def test_a_task_of_one_table_is_refused_for_another(planning):
     table = planning.place.identifier("many_small_manifests")
     first = planning.planner.wait(table, planning.planner.submit(table, {}))
     status, answer = planning.planner.tasks(planning.place.identifier("three_specs"), first["plan-tasks"][0])
     assert (status, answer["error"]["type"]) == (404, "NoSuchPlanTaskException")
 
 
-def test_plans_and_tasks_that_nobody_made(planning):
+def test_unknown_plans_and_tasks(planning):
     table = planning.place.identifier("three_specs")
     status, answer = planning.planner.fetch(table, "no such plan/%")
     assert (status, answer["error"]["type"]) == (404, "NoSuchPlanIdException")
@@ -440,19 +440,19 @@ def test_plans_and_tasks_that_nobody_made(planning):
     assert (status, answer["error"]["type"]) == (404, "NoSuchPlanTaskException")
 
 
-class Wrong:
+class FaultyPlanner:
     """Planner with Java's plans, except for one error."""
 
-    def __init__(self, java, spoil):
-        self.java, self.spoil = java, spoil
+    def __init__(self, java, damage):
+        self.java, self.damage = java, damage
 
     def plan(self, table, request):
         deletes, residuals = self.java.plan(table, request)
-        self.spoil(deletes, residuals)
+        self.damage(deletes, residuals)
         return deletes, residuals
 
 
-SPOILT = {
+DAMAGES = {
     "rows lost": lambda deletes, residuals: deletes.pop(max(deletes)),
     "other deletes": lambda deletes, residuals: deletes[next(path for path in deletes if deletes[path])].pop(),
     "wrong residual": lambda deletes, residuals: residuals.update(dict.fromkeys(residuals, {"type": "lt", "term": "id", "value": 5})),
@@ -460,12 +460,12 @@ SPOILT = {
 }
 
 
-@pytest.mark.skipif(harness.REFERENCE, reason="the residuals of Iceberg's reference server are not looked at")
-@pytest.mark.parametrize("problem", SPOILT)
-def test_the_comparison_sees(planning, problem):
+@pytest.mark.skipif(harness.REFERENCE, reason="the residuals of Iceberg's reference server are not checked")
+@pytest.mark.parametrize("problem", DAMAGES)
+def test_the_comparison_detects(planning, problem):
     tally = plans.Tally()
-    table, wrong = planning.place.identifier("position_deletes"), Wrong(planning.java, SPOILT[problem])
-    plans.compare(tally, planning.java, table, {"filter": True}, wrong)
+    table, planner = planning.place.identifier("position_deletes"), FaultyPlanner(planning.java, DAMAGES[problem])
+    plans.compare(tally, planning.java, table, {"filter": True}, planner)
     assert [found["problem"] for found in tally.problems] == [problem]
 
 

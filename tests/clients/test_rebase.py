@@ -24,7 +24,7 @@ def check(place, *ids):
     place.check("t", [(id,) for id in ids])
 
 
-def test_the_later_append_loses_unless_the_table_asks_otherwise(place):
+def test_a_later_append_is_refused_by_default(place):
     """A sink with exactly-once semantics detects in this way that another has replaced it: a zombie's append
     is refused.
     """
@@ -36,14 +36,14 @@ def test_the_later_append_loses_unless_the_table_asks_otherwise(place):
     check(place, 1, 2)
 
 
-@pytest.mark.parametrize("wish, is_saved", [(None, True), ("false", False)])
-def test_who_only_rewrites_files_is_in_no_writers_way(place, wish, is_saved):
+@pytest.mark.parametrize("setting, succeeds", [(None, True), ("false", False)])
+def test_rewrites_of_files_do_not_conflict_with_appends(place, setting, succeeds):
     """A sink does not rewrite files, so a rewrite does not mean that another sink has taken over."""
-    create(place, **({"firn.rebase-appends": wish} if wish else {})).append(rows(1))
+    create(place, **({"firn.rebase-appends": setting} if setting else {})).append(rows(1))
     place.table("t").append(rows(2))
-    stale, staler = place.table("t"), place.table("t")
+    stale, third = place.table("t"), place.table("t")
     place.spark_call("rewrite_data_files", f"table => '{place.name}.t', options => map('min-input-files', '2')")
-    if not is_saved:
+    if not succeeds:
         with pytest.raises(CommitFailedException, match="branch main has changed"):
             stale.append(rows(3))
         return check(place, 1, 2)
@@ -51,11 +51,11 @@ def test_who_only_rewrites_files_is_in_no_writers_way(place, wish, is_saved):
     check(place, 1, 2, 3)
     # Now there is an append of another writer in between.
     with pytest.raises(CommitFailedException, match="branch main has changed"):
-        staler.append(rows(4))
+        third.append(rows(4))
     check(place, 1, 2, 3)
 
 
-def test_appends_on_top_of_each_other_all_succeed(place):
+def test_concurrent_appends_all_succeed(place):
     create(place, **{"firn.rebase-appends": "true"}).append(rows(1))
     writers = [place.table("t") for _ in range(4)]
     for id, writer in enumerate(writers, start=2):
@@ -78,7 +78,7 @@ def test_appends_to_an_empty_table_all_succeed(place):
     check(place, 1, 2)
 
 
-def test_an_append_survives_deletes_and_rewrites_that_it_has_not_seen(place):
+def test_an_append_survives_concurrent_deletes_and_rewrites(place):
     """A concurrent delete is older than the rows, so it does not apply to them."""
     create(place, **{"firn.rebase-appends": "true"}).append(rows(1, 2, 3))
     place.spark("ALTER TABLE @t SET TBLPROPERTIES ('write.delete.mode' = 'merge-on-read')")
@@ -91,7 +91,7 @@ def test_an_append_survives_deletes_and_rewrites_that_it_has_not_seen(place):
     check(place, 1, 2, 3, 4, 5)
 
 
-def test_only_appends_are_put_on_top_of_others(place):
+def test_only_appends_are_rebased(place):
     create(place, **{"firn.rebase-appends": "true"}).append(rows(1))
     stale, other = place.table("t"), place.table("t")
     other.append(rows(2))

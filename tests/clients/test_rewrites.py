@@ -19,9 +19,9 @@ def maintain(table, *flags, policy=None):
     command = [os.environ["FIRN_BINARY"], "maintain", "--once", "--table", table, "--uri", harness.URI, "--json", *flags]
     if policy is not None:
         command += ["--policy", json.dumps(policy)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
 def compact(place, table, **settings):
@@ -97,7 +97,7 @@ def files_below(place, table):
     return {path.name for path in Path(folder, "data").rglob("*.parquet")}
 
 
-def test_old_snapshots_go_with_what_only_they_needed(place):
+def test_old_snapshots_are_expired_with_their_files(place):
     create(place, "t", 2)
     for number in range(4):
         append(place, "t", number * 10, 10)
@@ -120,23 +120,23 @@ def test_old_snapshots_go_with_what_only_they_needed(place):
     assert not again["committed"]
 
 
-@pytest.mark.parametrize("flags, told", [
+@pytest.mark.parametrize("flags, message", [
     (["--table", "{place}.none"], "Table does not exist"),
     (["--table", "none"], "is not a table name"),
     (["--table", "{place}.t", "--policy", '{{"compact": {{"inputs-min": 0}}}}'], "`compact.inputs-min` is 0"),
     (["--table", "{place}.t", "--uri", "http://127.0.0.1:9"], "is it running?"),
 ])  # fmt: skip
-def test_mistakes_are_told(place, flags, told):
+def test_errors_are_reported(place, flags, message):
     create(place, "t", 2)
     flags = [flag.format(place=f"{harness.WAREHOUSE}.{place.name}") for flag in flags]
     if "--uri" not in flags:
         flags += ["--uri", harness.URI]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRN_")}
-    done = subprocess.run([os.environ["FIRN_BINARY"], "maintain", "--once", *flags], env=environment, capture_output=True, text=True)
-    assert done.returncode == 1 and told in done.stderr, done.stderr
+    result = subprocess.run([os.environ["FIRN_BINARY"], "maintain", "--once", *flags], env=environment, capture_output=True, text=True)
+    assert result.returncode == 1 and message in result.stderr, result.stderr
 
 
-def test_a_damaged_file_is_left_out_and_named(place):
+def test_a_damaged_file_is_skipped_and_reported(place):
     create(place, "t", 2)
     for number in range(6):
         append(place, "t", number * 10, 10)
@@ -148,10 +148,10 @@ def test_a_damaged_file_is_left_out_and_named(place):
         if damaged is not None:
             Path(victim).write_bytes(damaged)
         command = [os.environ["FIRN_BINARY"], "maintain", "--once", "--uri", harness.URI, "--table", f"{harness.WAREHOUSE}.{place.name}.t"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
         if damaged is not None:
-            assert victim in done.stdout, (done.stdout, done.stderr)
+            assert victim in result.stdout, (result.stdout, result.stderr)
         # The others are merged once; then nothing is left to merge.
         files = [file["file_path"] for file in place.table("t").inspect.data_files().to_pylist()]
         assert len(files) == 2 and location in files, files
@@ -174,7 +174,7 @@ def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
     merge = {"compact": {"inputs-min": 2, "delete-ratio": 0.001}}
     # On PostgreSQL, equality deletes are converted before the files are rewritten.
     policies = [merge] * 3 if "FIRN_DATABASE_URL" not in os.environ else [CONVERT, merge, merge, merge]
-    planning.unread += [(name, engine, seen) for engine, seen in before.items() if isinstance(seen, str)]
+    planning.unread += [(name, engine, rows_before) for engine, rows_before in before.items() if isinstance(rows_before, str)]
     # A first run writes rows of former partition specs with the current one; a second run merges them with
     # other files.
     for policy in policies:
@@ -184,10 +184,11 @@ def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
             if policy is CONVERT:
                 continue
             break
-        for engine, seen in before.items():
-            if not isinstance(seen, str):  # Some engines cannot read some tables.
+        for engine, rows_before in before.items():
+            if not isinstance(rows_before, str):  # Some engines cannot read some tables.
                 after = read(place, engine, name)
-                assert after == seen, f"{engine}: {harness.difference(seen, after)} became {harness.difference(after, seen)}"
+                missing, extra = harness.difference(rows_before, after), harness.difference(after, rows_before)
+                assert after == rows_before, f"{engine}: {missing} became {extra}"
         if ids is not None:
             assert read(place, "spark", name, lineage) == ids
     assert not report["committed"], report
@@ -195,8 +196,8 @@ def test_no_row_is_lost_or_changed_by_a_rewrite(planning, name):
 
 def test_most_tables_were_rewritten_and_read(planning):
     """Otherwise the previous test would show little."""
-    done = {name for name, report in planning.rewrites if "files-rewritten" in report["numbers"]}
-    assert len(done) > len(plan_tables.TABLES) // 2, sorted(done)
+    result = {name for name, report in planning.rewrites if "files-rewritten" in report["numbers"]}
+    assert len(result) > len(plan_tables.TABLES) // 2, sorted(result)
     converted = {name for name, report in planning.rewrites if "equality-deletes-converted" in report["numbers"]}
     assert len(converted) >= 4 or "FIRN_DATABASE_URL" not in os.environ, sorted(converted)
     for engine, count in (("spark", 4), ("duckdb", 10), ("pyiceberg", 10)):

@@ -41,7 +41,7 @@ def test_an_added_column_is_null_in_old_files(people, writer):
 
 
 @pytest.mark.parametrize("writer", ["pyiceberg", "duckdb", "spark"])
-def test_a_column_dropped_and_added_again_does_not_bring_its_values_back(people, writer):
+def test_a_column_dropped_and_added_again_has_no_values(people, writer):
     if writer == "pyiceberg":
         with people.table("t").update_schema() as update:
             update.delete_column("s")

@@ -26,7 +26,7 @@ def ids(place, table="t"):
 
 
 def read_at(place, engine, snapshot_id=None, timestamp_ms=None, ref=None):
-    """Returns the ids at a snapshot, a moment or a ref."""
+    """Returns the ids at a snapshot, a timestamp or a ref."""
     if engine == "pyiceberg":
         table = place.table("t")
         if timestamp_ms is not None:
@@ -34,8 +34,8 @@ def read_at(place, engine, snapshot_id=None, timestamp_ms=None, ref=None):
         scan = table.scan(snapshot_id=snapshot_id) if ref is None else table.scan().use_ref(ref)
         answer = scan.to_arrow()
     elif engine == "duckdb":
-        moment = f"TIMESTAMP => TIMESTAMP '{utc(timestamp_ms)}'" if timestamp_ms is not None else f"VERSION => {snapshot_id}"
-        answer = place.duckdb(f"SELECT * FROM @t AT ({moment})")
+        instant = f"TIMESTAMP => TIMESTAMP '{utc(timestamp_ms)}'" if timestamp_ms is not None else f"VERSION => {snapshot_id}"
+        answer = place.duckdb(f"SELECT * FROM @t AT ({instant})")
     elif timestamp_ms is not None:
         answer = place.spark(f"SELECT * FROM @t TIMESTAMP AS OF '{utc(timestamp_ms)}'")
     else:
@@ -45,23 +45,23 @@ def read_at(place, engine, snapshot_id=None, timestamp_ms=None, ref=None):
 
 
 def utc(timestamp_ms):
-    moment = datetime.fromtimestamp(timestamp_ms / 1000, timezone.utc)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    instant = datetime.fromtimestamp(timestamp_ms / 1000, timezone.utc)
+    return instant.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_time_travel_by_snapshot(history, engine):
-    seen = [read_at(history, engine, snapshot_id=snapshot) for snapshot in ids(history)]
-    assert seen == [[1], [1, 2], [1, 2, 3]]
+    rows = [read_at(history, engine, snapshot_id=snapshot) for snapshot in ids(history)]
+    assert rows == [[1], [1, 2], [1, 2, 3]]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_time_travel_by_timestamp(history, engine):
-    moments = [entry.timestamp_ms for entry in history.table("t").history()]
-    assert [read_at(history, engine, timestamp_ms=moment) for moment in moments] == [[1], [1, 2], [1, 2, 3]]
+    timestamps = [entry.timestamp_ms for entry in history.table("t").history()]
+    assert [read_at(history, engine, timestamp_ms=instant) for instant in timestamps] == [[1], [1, 2], [1, 2, 3]]
 
 
-def test_a_moment_before_the_first_snapshot_has_no_rows_to_give(history):
+def test_a_timestamp_before_the_first_snapshot_has_no_rows(history):
     before = history.table("t").history()[0].timestamp_ms - 60_000
     assert history.table("t").snapshot_as_of_timestamp(before) is None
     assert read_at(history, "duckdb", timestamp_ms=before) == []
@@ -140,8 +140,8 @@ def test_rollback_and_set_current_snapshot(history):
 
 
 def test_rollback_to_timestamp(history):
-    moment = history.table("t").history()[1].timestamp_ms
-    history.spark_call("rollback_to_timestamp", f"'{history.name}.t', TIMESTAMP '{utc(moment + 1)}'")
+    instant = history.table("t").history()[1].timestamp_ms
+    history.spark_call("rollback_to_timestamp", f"'{history.name}.t', TIMESTAMP '{utc(instant + 1)}'")
     history.check("t", [(1,), (2,)])
 
 
@@ -184,7 +184,7 @@ def test_pyiceberg_expires_snapshots(history):
     history.check("t", [(1,), (2,), (3,)])
 
 
-def test_rewritten_data_and_manifests_hold_the_same_rows(history):
+def test_rewritten_data_and_manifests_contain_the_same_rows(history):
     history.spark("DELETE FROM @t WHERE id = 2")
     history.spark_call("rewrite_data_files", f"table => '{history.name}.t', options => map('rewrite-all', 'true')")
     history.spark_call("rewrite_manifests", f"'{history.name}.t'")

@@ -65,7 +65,7 @@ def damage(path):
     path.write_bytes(content)
 
 
-def test_one_bad_file_is_left_out_and_every_page_has_a_checksum(table):
+def test_an_unreadable_file_is_skipped_and_every_page_has_a_checksum(table):
     for number in range(5):
         append(table, range(number * 10, number * 10 + 10))
     bad = local(paths(table)[2])

@@ -1,12 +1,12 @@
-"""Maintains tables beside writers of all kinds, and compares the rows with a model.
+"""Maintains tables during concurrent writes of all kinds, and compares the rows with a model.
 
 Appends, upserts by equality deletes, DELETE, UPDATE and MERGE of Spark and DELETE of DuckDB, each in its own
-thread, on all tables; maintenance that is killed at random moments; between rounds, all rows are read and
+thread, on all tables; maintenance that is killed at random times; between rounds, all rows are read and
 compared. A key belongs to one writer at a time, so that the result does not depend on the order of commits.
 
     python torture_maintenance.py [--seconds N] [--mode once|daemon]
 
-starts a server of its own, which is killed now and then from the second round on. FIRN_BINARY is the binary,
+starts a server of its own, which is killed repeatedly from the second round on. FIRN_BINARY is the binary,
 FIRN_SEED the seed. Mode `once` runs `firn maintain --once` in a loop; with `daemon`, tables are maintained by
 the server and by workers of its queue, which are killed and started again.
 """
@@ -44,10 +44,10 @@ POLICY = {"compact": {"inputs-min": 2, "target-bytes": 1 << 20, "delete-ratio": 
 SNAPSHOT_AGE_MS = 8_000
 ATTEMPTS_MAX = 6
 # Maximum duration of a restart of the server, in seconds.
-PATIENCE = 60
+RESTART_TIMEOUT = 60
 
 # Errors of the clients if nothing was committed because of a concurrent commit.
-LOST = ("CommitFailedException", "ValidationException", "409", "Runtime file filtering is not possible")
+CONFLICTS = ("CommitFailedException", "ValidationException", "409", "Runtime file filtering is not possible")
 # Errors of the clients if files of the snapshot that they read were deleted by an expiry.
 EXPIRED = ("NotFoundException", "FileNotFoundException", "No such file", "Cannot find snapshot")
 
@@ -59,7 +59,7 @@ TABLES = {
     "evolving_v3": (3, "PARTITIONED BY (bucket(2, id))", keyed.COPY_ON_WRITE_MERGE),
 }
 EVOLVING = "evolving_v3"
-NEVER_TOUCHED = {}
+NO_READ = {}
 
 
 class Model:
@@ -69,45 +69,45 @@ class Model:
 
     def __init__(self, name, version):
         self.name, self.version, self.lock = name, version, threading.Lock()
-        self.rows, self.gone, self.taken, self.unused = {}, set(), set(), itertools.count()
+        self.rows, self.deleted, self.reserved, self.unused = {}, set(), set(), itertools.count()
         # Result of the last read by Spark: (row, row id, sequence number) by key.
-        self.seen = NEVER_TOUCHED
+        self.last_read = NO_READ
         self.width, self.is_wide = len(keyed.COLUMNS), False
 
-    def full(self, row):
+    def pad_row(self, row):
         """Extends a row to the current number of columns."""
         return row + (None,) * (self.width - len(row))
 
     @contextlib.contextmanager
-    def keys(self, source, live=0, gone=0, new=0):
+    def keys(self, source, live=0, deleted=0, new=0):
         """Reserves keys for a change: of existing rows, of deleted rows, and new ones."""
         with self.lock:
             found = []
-            for among, count in ((self.rows, live), (self.gone, gone)):
-                free = sorted(among - self.taken if isinstance(among, set) else among.keys() - self.taken)
+            for candidates, count in ((self.rows, live), (self.deleted, deleted)):
+                free = sorted(candidates - self.reserved if isinstance(candidates, set) else candidates.keys() - self.reserved)
                 found.append(source.sample(free, min(count, len(free))))
             found.append([next(self.unused) for _ in range(new)])
-            self.taken.update(*found)
+            self.reserved.update(*found)
         try:
             yield found
         finally:
             with self.lock:
-                self.taken.difference_update(*found)
+                self.reserved.difference_update(*found)
 
-    def before(self, keys):
+    def current_rows(self, keys):
         with self.lock:
             return {key: self.rows.get(key) for key in keys}
 
-    def settle(self, after):
+    def apply(self, after):
         """Applies changed rows by key, `None` for deleted ones."""
         with self.lock:
             for key, row in after.items():
                 if row is None:
                     self.rows.pop(key, None)
-                    self.gone.add(key)
+                    self.deleted.add(key)
                 else:
-                    self.rows[key] = self.full(row)
-                    self.gone.discard(key)
+                    self.rows[key] = self.pad_row(row)
+                    self.deleted.discard(key)
 
 
 class Change:
@@ -126,10 +126,10 @@ class Writer:
     def __init__(self, torture, kind, number):
         self.torture, self.kind = torture, kind
         self.random = random.Random(f"{torture.seed} {kind} {number}")
-        self.place = torture.place.beside()
+        self.place = torture.place.with_new_connections()
 
     def run(self):
-        while self.torture.goes_on():
+        while self.torture.is_running():
             model = self.random.choice(list(self.torture.models.values()))
             getattr(self, self.kind)(model)
             # Leaves time for the other writers: Spark is by far the slowest.
@@ -150,12 +150,12 @@ class Writer:
 
     def upsert(self, model):
         """Upserts rows with existing, deleted and new keys, and deletes some keys."""
-        with model.keys(self.random, live=8, gone=2, new=2) as (live, gone, new):
+        with model.keys(self.random, live=8, deleted=2, new=2) as (live, deleted, new):
             dropped = live[: self.random.randint(0, 3)]
-            rows = {key: row(key, self.number(model)) for key in [*live[len(dropped) :], *gone, *new]}
+            rows = {key: row(key, self.number(model)) for key in [*live[len(dropped) :], *deleted, *new]}
             after = rows | dict.fromkeys(dropped)
-            doomed = [row(key, 0) for key in dropped]
-            self.change(model, "upsert", lambda: self.place.sink.upsert(model.name, list(rows.values()), doomed), after)
+            deleted_rows = [row(key, 0) for key in dropped]
+            self.change(model, "upsert", lambda: self.place.sink.upsert(model.name, list(rows.values()), deleted_rows), after)
 
     def spark(self, model):
         self.random.choice([self.delete, self.update, self.merge])(model)
@@ -170,17 +170,17 @@ class Writer:
         with model.keys(self.random, live=5) as (live, _, _):
             if live:
                 number = self.number(model)
-                after = {key: (*old[:1], number, old[2], f"u{number}", *old[4:]) for key, old in model.before(live).items()}
+                after = {key: (*old[:1], number, old[2], f"u{number}", *old[4:]) for key, old in model.current_rows(live).items()}
                 sql = f"UPDATE @{model.name} SET v = {number}, s = 'u{number}' WHERE id IN ({ids(live)})"
                 self.change(model, "spark update", lambda: self.place.spark(sql), after)
 
     def merge(self, model):
-        with model.keys(self.random, live=6, gone=2, new=2) as (live, gone, new):
+        with model.keys(self.random, live=6, deleted=2, new=2) as (live, deleted, new):
             dropped = live[:2]
-            rows = {key: row(key, self.number(model)) for key in [*live[2:], *gone, *new]}
-            old = model.before(rows)
+            rows = {key: row(key, self.number(model)) for key in [*live[2:], *deleted, *new]}
+            old = model.current_rows(rows)
             # Columns that were added later are not set in existing rows, and null in new rows.
-            after = {key: (*row, *(old[key] or model.full(row))[len(row) :]) for key, row in rows.items()}
+            after = {key: (*row, *(old[key] or model.pad_row(row))[len(row) :]) for key, row in rows.items()}
             source = values([*rows.values(), *((*row(key, 0)[:1], -1, *row(key, 0)[2:]) for key in dropped)])
             names = keyed.COLUMNS.names
             sql = f"""
@@ -208,20 +208,20 @@ class Writer:
             try:
                 call()
             except Exception as error:  # The engines' exceptions have no common class.
-                if not lost(error):
-                    self.look_up(model, kind, error, after)
+                if not is_conflict(error):
+                    self.resolve_outcome(model, kind, error, after)
                     return
                 counts[f"{kind}, lost"] += 1
                 if kind == "duckdb delete":
-                    self.place = self.torture.place.beside()
+                    self.place = self.torture.place.with_new_connections()
                 time.sleep(self.random.uniform(0, 0.3))
                 continue
             counts[kind] += 1
-            model.settle(after)
+            model.apply(after)
             return
-        counts[f"{kind}, given up"] += 1
+        counts[f"{kind}, abandoned"] += 1
 
-    def look_up(self, model, kind, error, after):
+    def resolve_outcome(self, model, kind, error, after):
         """Determines from the rows whether a change of unknown outcome was committed: either all keys were
         changed, or none.
         """
@@ -229,36 +229,36 @@ class Writer:
         first_line = next(iter(str(error).splitlines()), "")
         torture.unknown.append(f"{kind}: {type(error).__name__}: {first_line[:200]}")
         # In the first round, only expiry is a reason for an unknown outcome.
-        if not (torture.has_restarts or any(told in str(error) for told in EXPIRED)):
+        if not (torture.has_restarts or any(message in str(error) for message in EXPIRED)):
             raise error
         wait_for(torture.uri)
-        self.place = torture.place.beside()
-        before = model.before(after)
+        self.place = torture.place.with_new_connections()
+        before = model.current_rows(after)
         found = torture.read(lambda: self.place.rows_by_key(model.name, f"id IN ({ids(after)})"))
         found = {key: found[key][0] if key in found else None for key in after}
-        after = {key: row and model.full(row) for key, row in after.items()}
+        after = {key: row and model.pad_row(row) for key, row in after.items()}
         if found == after:
-            torture.counts[f"{kind}, made"] += 1
-            model.settle(after)
+            torture.counts[f"{kind}, committed"] += 1
+            model.apply(after)
         else:
-            assert found == before, f"{kind} is done in part: {found} of {after}, from {before}; {error}"
-            torture.counts[f"{kind}, not made"] += 1
+            assert found == before, f"{kind} is partially visible: {found} of {after}, from {before}; {error}"
+            torture.counts[f"{kind}, not committed"] += 1
 
 
-def lost(error):
+def is_conflict(error):
     text = str(error)
     return (
         isinstance(error, CommitFailedException)
         or isinstance(error, duckdb.TransactionException)
-        or ("CommitStateUnknown" not in text and any(told in text for told in LOST))
+        or ("CommitStateUnknown" not in text and any(message in text for message in CONFLICTS))
     )
 
 
 # --- Maintenance ------------------------------------------------------------
 
 
-class Once:
-    """`firn maintain --once` in a loop, killed now and then."""
+class MaintainOnce:
+    """`firn maintain --once` in a loop, killed repeatedly."""
 
     # Settings of a server without workers of its own.
     SERVER = {}
@@ -273,7 +273,7 @@ class Once:
 
     def run(self):
         for number in itertools.count():
-            if not self.torture.goes_on():
+            if not self.torture.is_running():
                 return
             self.maintain(self.random.choice(self.tables), is_killed=number % self.KILLED_OF == 0)
             # A statement of Spark starts again whenever its files are rewritten, and needs time to finish.
@@ -303,7 +303,7 @@ class Once:
         self.seconds = time.monotonic() - started
         for report in json.loads(out):
             counts[f"{report['action']}, commits"] += len(report["snapshot-ids"]) or int(report["committed"])
-            counts[f"{report['action']}, groups left"] += len(report["skipped"])
+            counts[f"{report['action']}, skipped groups"] += len(report["skipped"])
 
     def finish(self):
         """Completes the remaining maintenance, without kills."""
@@ -333,7 +333,7 @@ class Daemon:
 
     def run(self):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRN_")}
-        while self.torture.goes_on():
+        while self.torture.is_running():
             worker = subprocess.Popen(self.worker(self.torture.uri), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
                 worker.wait(timeout=self.random.uniform(0.5, 5))
@@ -349,7 +349,7 @@ class Daemon:
     def finish(self):
         """Waits until the queue is empty."""
         url = f"{self.torture.uri}/governance/v1/maintenance/jobs?page-size=1000"
-        until = time.monotonic() + PATIENCE + 60
+        until = time.monotonic() + RESTART_TIMEOUT + 60
         while True:
             with urllib.request.urlopen(url, timeout=30) as answer:
                 jobs = json.load(answer)["jobs"]
@@ -363,7 +363,7 @@ class Daemon:
             time.sleep(0.5)
 
 
-MODES = {"once": Once, "daemon": Daemon}
+MODES = {"once": MaintainOnce, "daemon": Daemon}
 
 
 # --- The torture ------------------------------------------------------------
@@ -386,8 +386,8 @@ class Torture:
         self.place = keyed.Keyed(name, self.uri, self.warehouse, spark)
         self.models = {}
         for table, (version, partitioned, properties) in TABLES.items():
-            own = {"history.expire.max-snapshot-age-ms": SNAPSHOT_AGE_MS, **properties}
-            self.place.create_keyed(table, version, partitioned, own)
+            table_properties = {"history.expire.max-snapshot-age-ms": SNAPSHOT_AGE_MS, **properties}
+            self.place.create_keyed(table, version, partitioned, table_properties)
             self.models[table] = Model(table, version)
         self.mode = mode
         self.maintenance = [MODES[mode](self, number) for number in range(self.jobs)]
@@ -395,22 +395,22 @@ class Torture:
             self.maintenance[0].set_policy()
         self.writers = [Writer(self, kind, 0) for kind in Writer.PAUSES]
 
-    def goes_on(self):
+    def is_running(self):
         return time.monotonic() < self.until and not self.errors
 
-    def guarded(self, work):
+    def run_guarded(self, work):
         try:
             work()
         except Exception as error:  # Raised at the end of the round, not lost with the thread.
             self.errors.append(error)
 
-    def together(self, seconds):
+    def run_round(self, seconds):
         """Runs all writers and maintenance concurrently for some time."""
         self.until = time.monotonic() + seconds
-        works = [*(writer.run for writer in self.writers), *(job.run for job in self.maintenance)]
+        tasks = [*(writer.run for writer in self.writers), *(job.run for job in self.maintenance)]
         if self.has_restarts:
-            works.append(self.restart)
-        threads = [threading.Thread(target=self.guarded, args=(work,)) for work in works]
+            tasks.append(self.restart)
+        threads = [threading.Thread(target=self.run_guarded, args=(work,)) for work in tasks]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -421,19 +421,19 @@ class Torture:
 
     def restart(self):
         source = random.Random(f"{self.seed} restarts")
-        while self.goes_on():
+        while self.is_running():
             time.sleep(source.uniform(2, 6))
             self.server.restart()
             self.counts["restarts"] += 1
 
     def read(self, call):
-        """Reads, with two retries if the snapshot was expired meanwhile; fails if a file is really missing.
+        """Reads, with two retries if the snapshot was expired meanwhile; fails if a file is missing otherwise.
         """
         for _ in range(2):
             try:
                 return call()
             except Exception as error:  # The engines' exceptions have no common class.
-                if not any(told in str(error) for told in EXPIRED):
+                if not any(message in str(error) for message in EXPIRED):
                     raise
                 self.counts["reads of expired snapshots"] += 1
         return call()
@@ -445,7 +445,7 @@ class Torture:
         print(f"seed {self.seed}, {self.seconds} s, mode {self.mode}, namespace {self.place.name}", file=sys.stderr)
         rounds = max(2, int(self.seconds // 60))
         for number in range(rounds):
-            self.together(self.seconds / rounds)
+            self.run_round(self.seconds / rounds)
             self.check()
             if number == 0:
                 self.evolve()
@@ -456,8 +456,8 @@ class Torture:
         return self.counts
 
     def evolve(self):
-        """Changes the partitioning and adds a column. Writers continue; the sink sees the change at its next
-        commit.
+        """Changes the partitioning and adds a column. Writers continue; the sink uses the change from its next
+        commit on.
         """
         if (model := self.models.get(EVOLVING)) is None:
             return
@@ -467,15 +467,15 @@ class Torture:
         self.place.spark(f"ALTER TABLE @{model.name} RENAME COLUMN n TO m")
         self.place.spark(f"ALTER TABLE @{model.name} RENAME COLUMN m TO n")
         model.width, model.is_wide = model.width + 1, True
-        model.rows = {key: model.full(row) for key, row in model.rows.items()}
+        model.rows = {key: model.pad_row(row) for key, row in model.rows.items()}
 
     def check(self, is_last=False):
         """Asserts that each engine that can read a table reads the rows of the model."""
         for model in self.models.values():
-            print(f"{model.name}: {len(model.rows)} rows, {len(model.gone)} deleted", file=sys.stderr)
+            print(f"{model.name}: {len(model.rows)} rows, {len(model.deleted)} deleted", file=sys.stderr)
             found = self.read(lambda model=model: self.place.rows_by_key(model.name))
             self.compare(model, found)
-            wanted = harness.exact_rows(model.rows.values())
+            expected_rows = harness.exact_rows(model.rows.values())
             by_value = keyed.has_equality_deletes(self.place.table(model.name))
             # PyIceberg does not support equality deletes, which maintenance may not have applied yet; DuckDB
             # fails on those of two partition specs.
@@ -484,7 +484,7 @@ class Torture:
                 self.counts[f"{engine}, {'cannot read' if cannot else 'reads'}"] += 1
                 if not cannot:
                     rows = self.read(lambda model=model, engine=engine: self.place.rows(engine, model.name))
-                    assert harness.exact_rows(rows) == wanted, f"{engine} reads other rows of {model.name}"
+                    assert harness.exact_rows(rows) == expected_rows, f"{engine} reads other rows of {model.name}"
         self.counts["checks"] += 1
 
     def compare(self, model, found):
@@ -492,30 +492,30 @@ class Torture:
         missing, extra = model.rows.keys() - rows.keys(), rows.keys() - model.rows.keys()
         other = {key: (rows[key], model.rows[key]) for key in rows.keys() & model.rows.keys() if rows[key] != model.rows[key]}
         assert not (missing or extra or other), (
-            f"{model.name}: lost {sorted(missing)}, back again {sorted(extra)}, read and expected {other}"
+            f"{model.name}: lost {sorted(missing)}, unexpected {sorted(extra)}, read and expected {other}"
         )
         if model.version != 3:
             return
         row_ids = Counter(row_id for _, row_id, _ in found.values())
         assert None not in row_ids and max(row_ids.values(), default=1) == 1, f"{model.name}: row ids {row_ids.most_common(3)}"
-        for key in found.keys() & model.seen.keys():
-            (row, *lineage), (before, *lineage_before) = found[key], model.seen[key]
+        for key in found.keys() & model.last_read.keys():
+            (row, *lineage), (before, *lineage_before) = found[key], model.last_read[key]
             # Versions are unique, so a row with the same version was not changed.
             if row[1] == before[1]:
                 assert lineage == lineage_before, f"{model.name}: key {key} has {lineage} in place of {lineage_before}"
                 self.counts["row ids compared"] += 1
-        model.seen = found
+        model.last_read = found
 
 
 def wait_for(uri):
     """Waits until a server is ready."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + RESTART_TIMEOUT
     while True:
         try:
             urllib.request.urlopen(f"{uri}/health/ready", timeout=5).close()
             return
         except OSError:
-            assert time.monotonic() < until, "the server is gone"
+            assert time.monotonic() < until, "the server does not answer"
             time.sleep(0.1)
 
 
@@ -552,10 +552,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=float(os.environ.get("FIRN_SECONDS", "60")))
     parser.add_argument("--mode", choices=MODES, default="daemon")
-    parser.add_argument("--database-url", help="an empty PostgreSQL database; SQLite if there is none")
+    parser.add_argument("--database-url", help="URL of an empty PostgreSQL database [default: SQLite]")
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="torture_"))
-    print(f"all of it is in {scratch}, which stays there if it fails", file=sys.stderr)
+    print(f"all files are in {scratch}, which remains after a failure", file=sys.stderr)
     server = Server(scratch, arguments.mode, arguments.database_url)
     try:
         spark = harness.open_spark(scratch)
@@ -565,7 +565,7 @@ def main():
             torture.run()
         finally:
             print(json.dumps(dict(sorted(torture.counts.items())), indent=2))
-            print("\n".join(f"unknown: {told}" for told in torture.unknown))
+            print("\n".join(f"unknown: {message}" for message in torture.unknown))
         spark.stop()
     finally:
         server.kill()

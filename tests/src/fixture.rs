@@ -182,7 +182,7 @@ pub fn seed() -> u64 {
 }
 
 /// Number of seeds that a simulation runs, one after the other: the environment variable `FIRN_SEEDS`, or
-/// `usually` if it is not set.
-pub fn seeds(usually: u64) -> u64 {
-    std::env::var("FIRN_SEEDS").map_or(usually, |text| text.parse().expect("FIRN_SEEDS is a number"))
+/// `default` if it is not set.
+pub fn seeds(default: u64) -> u64 {
+    std::env::var("FIRN_SEEDS").map_or(default, |text| text.parse().expect("FIRN_SEEDS is a number"))
 }

@@ -68,14 +68,14 @@ pub async fn run(firn: &Firn, random: &mut StdRng, time: Duration) -> Result<Cou
         }
         let reply = register(firn, random, &namespace, &documents, round).await;
         counts.registered += 1;
-        judge(&reply, &mut counts, || "a registered document".to_owned())?;
+        check_response(&reply, &mut counts, || "a registered document".to_owned())?;
         for _ in 0..5 {
             let (path, body) = body(random, &namespace);
             let reply = firn.send("POST", &path, Some(body.clone()), &headers(random)).await;
             counts.bodies += 1;
-            judge(&reply, &mut counts, || format!("POST {path} {body}"))?;
+            check_response(&reply, &mut counts, || format!("POST {path} {body}"))?;
         }
-        raw(firn, random)?;
+        send_raw(firn, random)?;
         counts.raw += 1;
         plan_damaged(firn, random, &namespace, round, &mut counts).await?;
     }
@@ -118,7 +118,7 @@ async fn plan_damaged(
         if reply.status == 500 && reply.text().contains("cannot be used: ") {
             counts.damaged += 1;
         } else {
-            judge(&reply, counts, || format!("a plan on the damaged {file}"))?;
+            check_response(&reply, counts, || format!("a plan on the damaged {file}"))?;
         }
     }
     firn.delete(&path).await.expect(204);
@@ -140,7 +140,7 @@ fn damage(random: &mut StdRng, bytes: &mut Vec<u8>) {
     }
 }
 
-fn judge(reply: &Reply, counts: &mut Counts, what: impl Fn() -> String) -> Result<(), String> {
+fn check_response(reply: &Reply, counts: &mut Counts, what: impl Fn() -> String) -> Result<(), String> {
     match reply.status {
         200..=299 => counts.accepted += 1,
         400..=499 | 503 => counts.refused += 1,
@@ -312,11 +312,11 @@ fn mutate(random: &mut StdRng, value: &mut Value) {
                 _ => mutate(random, &mut values[at]),
             }
         }
-        _ => *value = odd(random),
+        _ => *value = unusual_value(random),
     }
 }
 
-fn odd(random: &mut StdRng) -> Value {
+fn unusual_value(random: &mut StdRng) -> Value {
     let numbers = [
         0,
         1,
@@ -392,7 +392,7 @@ fn headers(random: &mut StdRng) -> Vec<(&'static str, &'static str)> {
 
 /// Sends a mostly well-formed request as raw bytes. The response must not be an internal error (5xx, except
 /// 503).
-fn raw(firn: &Firn, random: &mut StdRng) -> Result<(), String> {
+fn send_raw(firn: &Firn, random: &mut StdRng) -> Result<(), String> {
     let sent = raw_request(random);
     let address = firn.root().trim_start_matches("http://");
     let failed = |error: std::io::Error| format!("cannot talk to the server: {error}");

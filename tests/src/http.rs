@@ -58,7 +58,7 @@ impl Reply {
     /// Asserts that the response is an error in the form of the REST specification (`ErrorModel`), with this
     /// status and type, and that its message contains `text`.
     #[track_caller]
-    pub fn refused(&self, status: u16, kind: &str, text: &str) {
+    pub fn expect_error(&self, status: u16, kind: &str, text: &str) {
         let message = self.error_message(status, kind);
         assert!(message.contains(text), "the message `{message}` does not say `{text}`");
     }

@@ -2,7 +2,7 @@
 //! benchmarks.
 
 #![allow(clippy::missing_panics_doc, reason = "a harness panics to fail the test that uses it")]
-#![allow(clippy::let_underscore_must_use, reason = "what ends a process may find it ended")]
+#![allow(clippy::let_underscore_must_use, reason = "a process may have ended already")]
 
 pub mod code;
 pub mod fixture;

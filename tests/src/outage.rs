@@ -19,9 +19,9 @@ const SOCKET: &str = ".s.PGSQL.5432";
 
 /// Behaviour of a [`Proxy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
+pub enum ProxyMode {
     /// Forwards all bytes.
-    Whole,
+    Forward,
     /// Closes all connections, and refuses new ones.
     Cut,
     /// Forwards requests; once a request contains this text, the connection is closed instead of forwarding
@@ -32,20 +32,20 @@ pub enum Wire {
 /// Proxy between a client and the Unix socket of a PostgreSQL server.
 pub struct Proxy {
     folder: PathBuf,
-    state: watch::Sender<Wire>,
+    state: watch::Sender<ProxyMode>,
     accepting: JoinHandle<()>,
 }
 
 impl Proxy {
     /// Starts a proxy to the server of this URL, which is a result of [`Postgres::url`].
-    pub fn to(url: &str) -> Self {
+    pub fn start(url: &str) -> Self {
         let target = socket_folder(url).join(SOCKET);
-        let folder = reaper::folder("wire");
+        let folder = reaper::folder("proxy");
         let listener = UnixListener::bind(folder.join(SOCKET)).expect("a socket");
-        let (state, watching) = watch::channel(Wire::Whole);
+        let (state, watching) = watch::channel(ProxyMode::Forward);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, target.clone(), watching.clone()));
+                tokio::spawn(forward(client, target.clone(), watching.clone()));
             }
         });
         Self { folder, state, accepting }
@@ -57,8 +57,8 @@ impl Proxy {
     }
 
     /// Sets the behaviour from now on.
-    pub fn set(&self, wire: Wire) {
-        self.state.send_replace(wire);
+    pub fn set(&self, mode: ProxyMode) {
+        self.state.send_replace(mode);
     }
 }
 
@@ -68,25 +68,25 @@ impl Drop for Proxy {
     }
 }
 
-async fn carry(mut client: UnixStream, target: PathBuf, mut state: watch::Receiver<Wire>) {
-    if *state.borrow() == Wire::Cut {
+async fn forward(mut client: UnixStream, target: PathBuf, mut state: watch::Receiver<ProxyMode>) {
+    if *state.borrow() == ProxyMode::Cut {
         return;
     }
     let Ok(mut server) = UnixStream::connect(target).await else { return };
     let (mut up, mut down) = (vec![0; 64 << 10], vec![0; 64 << 10]);
-    let mut is_doomed = false;
+    let mut closes_before_response = false;
     loop {
         tokio::select! {
             changed = state.changed() => {
-                if changed.is_err() || *state.borrow() == Wire::Cut {
+                if changed.is_err() || *state.borrow() == ProxyMode::Cut {
                     return;
                 }
             }
             read = client.read(&mut up) => {
                 let Ok(1..) = read else { return };
                 let sent = &up[..read.unwrap_or_default()];
-                if let Wire::CutAfter(word) = *state.borrow() {
-                    is_doomed |= sent.windows(word.len()).any(|said| said == word.as_bytes());
+                if let ProxyMode::CutAfter(word) = *state.borrow() {
+                    closes_before_response |= sent.windows(word.len()).any(|window| window == word.as_bytes());
                 }
                 if server.write_all(sent).await.is_err() {
                     return;
@@ -94,7 +94,7 @@ async fn carry(mut client: UnixStream, target: PathBuf, mut state: watch::Receiv
             }
             read = server.read(&mut down) => {
                 let Ok(1..) = read else { return };
-                if is_doomed || client.write_all(&down[..read.unwrap_or_default()]).await.is_err() {
+                if closes_before_response || client.write_all(&down[..read.unwrap_or_default()]).await.is_err() {
                     return;
                 }
             }
@@ -103,16 +103,16 @@ async fn carry(mut client: UnixStream, target: PathBuf, mut state: watch::Receiv
 }
 
 /// PostgreSQL server that can be stopped, and started again with the same data.
-pub struct Stoppable {
+pub struct StoppableServer {
     // Owns the folder. Processes that are started later are children of this process.
     _first: Arc<Postgres>,
     folder: PathBuf,
     binary: PathBuf,
     user: (String, String),
-    again: Option<Child>,
+    restarted: Option<Child>,
 }
 
-impl Stoppable {
+impl StoppableServer {
     /// Takes control of a server that no other test uses, by the URL of one of its databases.
     pub fn new(server: Arc<Postgres>, url: &str) -> Self {
         let folder = socket_folder(url);
@@ -124,14 +124,14 @@ impl Stoppable {
             line.split_whitespace().nth(1).expect("a number").to_owned()
         };
         let user = (id("Uid:"), id("Gid:"));
-        Self { _first: server, folder, binary, user, again: None }
+        Self { _first: server, folder, binary, user, restarted: None }
     }
 
     /// Stops the server with a signal: `QUIT` for an immediate shutdown, as in a crash; `INT` for a fast
     /// shutdown, as by an administrator.
-    pub async fn stop(&mut self, how: &str) {
-        signal(how, main_pid(&self.folder));
-        if let Some(mut child) = self.again.take() {
+    pub async fn stop(&mut self, signal_name: &str) {
+        signal(signal_name, main_pid(&self.folder));
+        if let Some(mut child) = self.restarted.take() {
             reaper::unregister(child.id());
             child.wait().expect("the server's status");
         }
@@ -140,7 +140,7 @@ impl Stoppable {
         while UnixStream::connect(self.folder.join(SOCKET)).await.is_ok() {
             tokio::task::yield_now().await;
         }
-        while self.folder.join("data/postmaster.pid").exists() && how != "QUIT" {
+        while self.folder.join("data/postmaster.pid").exists() && signal_name != "QUIT" {
             tokio::task::yield_now().await;
         }
     }
@@ -164,13 +164,13 @@ impl Stoppable {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.expect("the server's process");
         reaper::register(child.id());
-        self.again = Some(child);
+        self.restarted = Some(child);
     }
 }
 
-impl Drop for Stoppable {
+impl Drop for StoppableServer {
     fn drop(&mut self) {
-        if let Some(mut child) = self.again.take() {
+        if let Some(mut child) = self.restarted.take() {
             reaper::unregister(child.id());
             let _ = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
             let _ = child.wait();

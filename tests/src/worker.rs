@@ -81,7 +81,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("a worker said:\n{}", self.log());
+            eprintln!("log of a worker:\n{}", self.log());
         }
         self.kill();
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::catalog::names::Identifier;
 use crate::catalog::warehouses::warehouse::Warehouse;
 use crate::request::Request;
-use crate::store::maintenance::jobs::{self, End, JobState};
+use crate::store::maintenance::jobs::{self, FinishedJob, JobState};
 
 use super::Schedule;
 use super::error::ScheduleError;
@@ -145,7 +145,7 @@ impl Schedule {
             maintained_ms.filter(|at_ms| evaluated_ms.is_some_and(|looked_ms| looked_ms <= *at_ms));
         let mut explained = Vec::new();
         for (action, job, _) in jobs_of {
-            let ends = self.ends_of(table, action).await?;
+            let finished_jobs = self.list_finished_jobs_of(table, action).await?;
             let facts = ActionFacts {
                 action,
                 now_ms,
@@ -155,7 +155,7 @@ impl Schedule {
                 evaluation: evaluation.as_ref(),
                 maintained_ms,
                 last: job.as_ref(),
-                failures: failures(&ends),
+                failures: failures(&finished_jobs),
             };
             let (state, reason) = facts.explain();
             explained.push(ActionExplanation { action, state, reason, job });
@@ -302,8 +302,8 @@ fn scope(source: &str) -> String {
     }
 }
 
-fn failures(ends: &[End]) -> usize {
-    ends.iter().take_while(|end| end.state == JobState::Failed).count()
+fn failures(finished_jobs: &[FinishedJob]) -> usize {
+    finished_jobs.iter().take_while(|job| job.state == JobState::Failed).count()
 }
 
 /// Formats an instant in UTC, in whole seconds.

@@ -9,10 +9,10 @@ use crate::request::Request;
 use crate::store::engine::error::StoreError;
 use crate::store::engine::tx::Tx;
 use crate::store::maintenance::candidates;
-use crate::store::maintenance::jobs::{self, End, JobOutcome, JobRow, JobState};
+use crate::store::maintenance::jobs::{self, FinishedJob, JobOutcome, JobRow, JobState};
 
 use super::Schedule;
-use super::automatic::{Automatic, PRIORITY_EVALUATE, Subject};
+use super::automatic_job::{AutomaticJob, DueTable, PRIORITY_EVALUATE};
 use super::error::ScheduleError;
 use super::job::WorkerLease;
 use super::outcome::{Finished, Next, TABLE_DROPPED};
@@ -24,11 +24,11 @@ const EVALUATIONS_KEPT: u32 = 20;
 /// Jobs to queue at the end of a job, as far as they can be determined before the transaction.
 struct FollowUp {
     job: JobRow,
-    subject: Subject,
-    /// Actions that are due, each with the ends of its previous jobs.
-    next: Vec<(Next, Vec<End>)>,
-    /// Ends of the previous evaluations, if the job is an evaluation.
-    evaluations: Option<Vec<End>>,
+    table: DueTable,
+    /// Actions that are due, each with its finished jobs.
+    next: Vec<(Next, Vec<FinishedJob>)>,
+    /// Previous evaluations, if the job is an evaluation.
+    evaluations: Option<Vec<FinishedJob>>,
 }
 
 impl Schedule {
@@ -141,18 +141,21 @@ impl Schedule {
         else {
             return Ok(None);
         };
-        let Some(subject) = self.subject(candidate).await? else { return Ok(None) };
-        let mut wanted: Vec<(Next, Vec<End>)> = Vec::new();
+        let Some(table) = self.find_due_table(candidate).await? else { return Ok(None) };
+        let mut wanted: Vec<(Next, Vec<FinishedJob>)> = Vec::new();
         for next in next {
             // A worker may report the same action several times.
             let is_new = wanted.iter().all(|(other, _)| other.action != next.action);
-            if is_new && !subject.is_disabled(next.action) {
-                wanted.push((next.clone(), self.ends(&subject, next.action).await?));
+            if is_new && !table.is_disabled(next.action) {
+                wanted.push((next.clone(), self.list_finished_jobs(&table, next.action).await?));
             }
         }
-        let evaluations =
-            if is_evaluation { Some(self.ends(&subject, JobAction::Evaluate).await?) } else { None };
-        Ok(Some(FollowUp { job, subject, next: wanted, evaluations }))
+        let evaluations = if is_evaluation {
+            Some(self.list_finished_jobs(&table, JobAction::Evaluate).await?)
+        } else {
+            None
+        };
+        Ok(Some(FollowUp { job, table, next: wanted, evaluations }))
     }
 
     async fn queue_follow_up(
@@ -161,19 +164,19 @@ impl Schedule {
         follow_up: FollowUp,
         state: JobState,
     ) -> Result<(), StoreError> {
-        let FollowUp { job, subject, next, evaluations } = follow_up;
+        let FollowUp { job, table, next, evaluations } = follow_up;
         let at_ms = tx.at_ms();
         let (attempt, started_ms) = (job.attempt, job.started_ms);
-        let this = End { state, attempt, started_ms, finished_ms: Some(at_ms) };
-        let earliest_ms = |action: JobAction, mut ends: Vec<End>| {
+        let this_job = FinishedJob { state, attempt, started_ms, finished_ms: Some(at_ms) };
+        let earliest_ms = |action: JobAction, mut finished_jobs: Vec<FinishedJob>| {
             if action_of(&job) == Some(action) && state != JobState::Cancelled {
-                ends.insert(0, this);
+                finished_jobs.insert(0, this_job);
             }
-            self.earliest_ms(action, &ends)
+            self.earliest_ms(action, &finished_jobs)
         };
-        for (Next { action, reason, priority, after_ms }, ends) in next {
-            let earliest_ms = earliest_ms(action, ends);
-            let new = Automatic { subject: &subject, action, reason: &reason, priority, earliest_ms };
+        for (Next { action, reason, priority, after_ms }, finished_jobs) in next {
+            let earliest_ms = earliest_ms(action, finished_jobs);
+            let new = AutomaticJob { table: &table, action, reason: &reason, priority, earliest_ms };
             new.enqueue(tx, at_ms.saturating_add(after_ms)).await?;
         }
         let Some(evaluations) = evaluations else { return Ok(()) };
@@ -181,8 +184,8 @@ impl Schedule {
             .await?;
         // A change during the job queued no other evaluation, because this one was running.
         if let Some(changed_ms) = jobs::queue::find_change(tx, job.job_id).await? {
-            let again = Automatic {
-                subject: &subject,
+            let again = AutomaticJob {
+                table: &table,
                 action: JobAction::Evaluate,
                 reason: "the table was changed during its evaluation",
                 priority: PRIORITY_EVALUATE,

@@ -22,7 +22,7 @@ use crate::store::ids::TabularId;
 use crate::store::maintenance::jobs::{self, CancelJob, JobFilter, JobRow, JobState, NewJobRow, Runner};
 
 use super::Schedule;
-use super::automatic::MAINTENANCE;
+use super::automatic_job::MAINTENANCE;
 use super::error::ScheduleError;
 use super::job::MaintenanceJob;
 

@@ -13,7 +13,7 @@ use crate::store::maintenance::candidates;
 use crate::store::maintenance::jobs::{self, JobRow, LeaseTerms};
 
 use super::Schedule;
-use super::automatic::MAINTENANCE;
+use super::automatic_job::MAINTENANCE;
 use super::error::ScheduleError;
 use super::job::{MaintenanceJob, WorkerLease};
 use super::jobs::QualifiedTable;

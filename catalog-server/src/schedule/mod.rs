@@ -1,7 +1,7 @@
 //! Scheduling of table maintenance: policies, pauses, and the queue of maintenance jobs. The jobs are
 //! executed by workers, which lease them from here; this module neither reads nor writes the files of tables.
 
-mod automatic;
+mod automatic_job;
 pub mod error;
 pub mod explain;
 pub mod finish;

@@ -13,7 +13,7 @@ use crate::store::ids::TabularId;
 use crate::store::maintenance::candidates::{self, Candidate};
 
 use super::Schedule;
-use super::automatic::{Automatic, PRIORITY_EVALUATE};
+use super::automatic_job::{AutomaticJob, PRIORITY_EVALUATE};
 use super::error::ScheduleError;
 
 /// Delay of the first sweep, because other work has precedence after a start.
@@ -78,12 +78,14 @@ impl Schedule {
         let end = page.last().filter(|_| page.len() == PAGE_TABLES as usize).map(|last| last.tabular_id.0);
         let now_ms = self.db.now_ms(self.clock.now_ms()).await?;
         let before_ms = now_ms - i64::from(self.settings.sweep_minutes) * MINUTE_MS;
-        let mut subjects = Vec::new();
+        let mut due_tables = Vec::new();
         for candidate in page.into_iter().filter(|candidate| is_due(candidate, before_ms)) {
-            let Some(subject) = self.subject(candidate).await? else { continue };
-            let earliest_ms =
-                self.earliest_ms(JobAction::Evaluate, &self.ends(&subject, JobAction::Evaluate).await?);
-            subjects.push((subject, earliest_ms));
+            let Some(table) = self.find_due_table(candidate).await? else { continue };
+            let earliest_ms = self.earliest_ms(
+                JobAction::Evaluate,
+                &self.list_finished_jobs(&table, JobAction::Evaluate).await?,
+            );
+            due_tables.push((table, earliest_ms));
         }
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let at_ms = tx.at_ms();
@@ -92,9 +94,9 @@ impl Schedule {
             // Another replica is sweeping; a second one would only do the same.
             return Ok(false);
         }
-        for (subject, earliest_ms) in &subjects {
-            let new = Automatic {
-                subject,
+        for (table, earliest_ms) in &due_tables {
+            let new = AutomaticJob {
+                table,
                 action: JobAction::Evaluate,
                 reason: "the table was not evaluated for a long time",
                 priority: PRIORITY_EVALUATE,

@@ -17,7 +17,7 @@ use crate::store::ids::TabularId;
 use crate::store::maintenance::{candidates, jobs};
 
 use super::Schedule;
-use super::automatic::{Automatic, PRIORITY_EVALUATE, Subject};
+use super::automatic_job::{AutomaticJob, DueTable, PRIORITY_EVALUATE};
 use super::error::ScheduleError;
 use super::outcome::TABLE_DROPPED;
 
@@ -51,7 +51,7 @@ enum Noticed {
     /// The table is paused, and an evaluation of it is queued or running.
     Open,
     /// The table is to be evaluated, not before this instant.
-    Due(Box<Subject>, i64),
+    Due(Box<DueTable>, i64),
 }
 
 impl Schedule {
@@ -142,16 +142,16 @@ impl Schedule {
                         return Ok(true);
                     }
                 }
-                Noticed::Due(subject, earliest_ms) => {
-                    let new = Automatic {
-                        subject,
+                Noticed::Due(table, earliest_ms) => {
+                    let new = AutomaticJob {
+                        table,
                         action: JobAction::Evaluate,
                         reason: "the table was changed",
                         priority: PRIORITY_EVALUATE,
                         earliest_ms: *earliest_ms,
                     };
-                    let wanted_ms = changed_ms + i64::from(self.settings.debounce_ms);
-                    if !new.enqueue(&mut tx, wanted_ms).await? {
+                    let start_ms = changed_ms + i64::from(self.settings.debounce_ms);
+                    if !new.enqueue(&mut tx, start_ms).await? {
                         // A job of the action exists. It may be running, or wait for a reason that has
                         // nothing to do with this change.
                         if !jobs::queue::note_change(&mut tx, *tabular_id, evaluate, *changed_ms).await? {
@@ -159,7 +159,7 @@ impl Schedule {
                             // read again.
                             return Ok(true);
                         }
-                        new.renew(&mut tx, wanted_ms).await?;
+                        new.renew(&mut tx, start_ms).await?;
                     }
                 }
             }
@@ -180,10 +180,10 @@ impl Schedule {
         if candidate.is_paused {
             return Ok(candidate.is_open.then_some(Noticed::Open));
         }
-        let Some(subject) = self.subject(candidate).await? else { return Ok(None) };
-        let earliest_ms =
-            self.earliest_ms(JobAction::Evaluate, &self.ends(&subject, JobAction::Evaluate).await?);
-        Ok(Some(Noticed::Due(Box::new(subject), earliest_ms)))
+        let Some(table) = self.find_due_table(candidate).await? else { return Ok(None) };
+        let earliest_ms = self
+            .earliest_ms(JobAction::Evaluate, &self.list_finished_jobs(&table, JobAction::Evaluate).await?);
+        Ok(Some(Noticed::Due(Box::new(table), earliest_ms)))
     }
 }
 

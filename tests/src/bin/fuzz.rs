@@ -1,4 +1,4 @@
-//! Command that fuzzes its own server for a while: `cargo run -p tests --bin fuzz -- --seconds 60`.
+//! Command that fuzzes a server of its own: `cargo run -p tests --bin fuzz -- --seconds 60`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +13,7 @@ struct Options {
     /// Duration in seconds
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// `sqlite` or `postgres`
+    /// Database: `sqlite` or `postgres`
     #[arg(long, default_value = "sqlite")]
     backend: Backend,
     /// Seed of an earlier run to repeat

@@ -1,5 +1,5 @@
-//! Counts the workspace's own code: `cargo run -p tests --bin measure-code`, or with `--list circles` the
-//! places behind a number. It judges nothing; the limits that must hold are tests.
+//! Command that measures the workspace's own code: `cargo run -p tests --bin measure-code`, or with
+//! `--list circles` the findings of a measure. It checks nothing; limits are checked by tests.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -17,19 +17,19 @@ const LABEL_WIDTH: usize = 44;
 /// Width of a crate's column.
 const COLUMN_WIDTH: usize = 17;
 
-/// Counts the workspace's own code: sizes, docs, names and circles of imports, for each crate that is
-/// shipped, for all of them, and for the tests.
+/// Measures the workspace's own code: sizes, docs, names and circles of imports, for each shipped crate, for
+/// all of them, and for the tests
 #[derive(Parser)]
 struct Options {
-    /// Prints the places behind one measure in the crates that are shipped, instead of the table
+    /// Measure whose findings in the shipped crates are printed instead of the table
     #[arg(long, value_enum, ignore_case = true)]
     list: Option<Measure>,
-    /// Checkout that is counted [default: the one this program was built from]
+    /// Checkout to measure [default: the one from which this program was built]
     #[arg(long)]
     root: Option<PathBuf>,
 }
 
-/// Measure whose places can be listed.
+/// Measure whose findings can be listed.
 #[derive(Clone, Copy, ValueEnum)]
 enum Measure {
     /// Files of more than 500 lines
@@ -50,7 +50,7 @@ enum Measure {
     Links,
     /// Public functions that return a `Result`, without a section `# Errors`
     Errors,
-    /// Public functions that return a `Result`, whose doc mentions no failure in any words
+    /// Public functions that return a `Result`, whose doc does not mention failure
     Failures,
     /// Names of types, `pub` or `pub(…)`, that are declared more than once
     Names,
@@ -72,7 +72,7 @@ struct Column {
 }
 
 impl Column {
-    /// Measures sources that have tests beside them, or are tests themselves.
+    /// Measures sources; `tests` are the tests beside them, or `None` for tests themselves.
     fn new(name: &str, sources: &[&Source], tests: Option<&[&Source]>) -> Self {
         let sizes = measures::sizes(sources);
         let lines = |tests: &[&Source]| tests.iter().map(|source| source.lines).sum::<usize>();
@@ -86,7 +86,7 @@ impl Column {
         }
     }
 
-    /// Rows of the table: the names of the measures, and their values for the column.
+    /// Returns the rows of the table: the names of the measures, and their values for the column.
     fn rows(&self) -> Vec<(&'static str, String)> {
         let Self { sizes, docs, names, circles, .. } = self;
         let text = |share: Option<String>| share.unwrap_or_else(|| "-".to_owned());
@@ -132,25 +132,25 @@ fn main() -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     let printed = match options.list {
         None => print_table(&mut out, &columns(&workspace)),
-        Some(measure) => print_places(&mut out, &workspace.product(), measure),
+        Some(measure) => print_findings_of(&mut out, &workspace.product(), measure),
     };
     match printed.and_then(|()| out.flush()) {
-        // The reader, such as `head`, has seen enough.
+        // The reader of the output, such as `head`, has ended.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }
 }
 
-/// Columns of the crates that are shipped, of all of them and of the tests.
+/// Returns the columns of the shipped crates, of all of them and of the tests.
 fn columns(workspace: &Workspace) -> Vec<Column> {
     let tests: Vec<&Source> = workspace.tests.iter().collect();
     let mut columns = Vec::new();
     for shipped in &workspace.crates {
         let sources: Vec<&Source> = shipped.sources.iter().collect();
         let folder = format!("{}/", shipped.name);
-        let beside: Vec<&Source> =
+        let crate_tests: Vec<&Source> =
             tests.iter().copied().filter(|source| source.path.starts_with(&folder)).collect();
-        columns.push(Column::new(&shipped.name, &sources, Some(&beside)));
+        columns.push(Column::new(&shipped.name, &sources, Some(&crate_tests)));
     }
     columns.push(Column::new("product", &workspace.product(), Some(&tests)));
     columns.push(Column::new("tests", &tests, None));
@@ -179,7 +179,7 @@ fn print_row<'a>(
     writeln!(out)
 }
 
-fn print_places(out: &mut impl Write, sources: &[&Source], measure: Measure) -> io::Result<()> {
+fn print_findings_of(out: &mut impl Write, sources: &[&Source], measure: Measure) -> io::Result<()> {
     match measure {
         Measure::Files => print_findings(out, &measures::sizes(sources).long_files),
         Measure::Functions => print_findings(out, &measures::sizes(sources).long_functions),

@@ -12,7 +12,7 @@ use tests::simulation;
 /// the same seed takes the same steps.
 #[derive(Parser)]
 struct Arguments {
-    /// `sqlite` or `postgres`; both if absent
+    /// Database: `sqlite` or `postgres` [default: both]
     #[arg(long)]
     backend: Option<Backend>,
     /// First seed
@@ -21,11 +21,11 @@ struct Arguments {
     /// Number of seeds
     #[arg(long, default_value_t = 200)]
     seeds: u64,
-    /// Instead of random events, inject each kind of event at each operation of a job with this action:
+    /// Action of jobs at each operation of which each kind of event is injected, instead of random events:
     /// `compact`, `expire-snapshots` or `rewrite-manifests`
     #[arg(long)]
     sweep: Option<String>,
-    /// Continue after a failure
+    /// Runs all seeds, even after a failure
     #[arg(long)]
     all: bool,
 }

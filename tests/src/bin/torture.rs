@@ -14,7 +14,7 @@ use tests::torture::Options;
 /// do not change.
 #[derive(Parser)]
 struct Arguments {
-    /// `sqlite` or `postgres`; both if absent
+    /// Database: `sqlite` or `postgres` [default: both]
     #[arg(long)]
     backend: Option<Backend>,
     /// Number of concurrent writers
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             match torture::run(&options).await {
                 Ok(report) => println!("{report}"),
                 Err(violation) => {
-                    eprintln!("a promise was broken: {violation}");
+                    eprintln!("a guarantee was violated: {violation}");
                     outcome = ExitCode::FAILURE;
                 }
             }

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn components_are_what_reaches_each_other() {
+    fn components_contain_nodes_that_reach_each_other() {
         check_components("ab bc cd", &[]);
         check_components("ab ba", &["ab"]);
         check_components("ab bc ca cd de ed xa", &["abc", "de"]);

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_belong_to_what_follows_their_attributes() {
+    fn blocks_belong_to_the_item_behind_their_attributes() {
         let text = "//! File.\n//! More.\n\n/// One.\n///\n/// Two.\n#[derive(Debug)]\n\
                     #[error(\n    \"x\"\n)]\n// Why.\n\
                     pub struct A {\n    /// Field.\n    pub b: u8,\n    c: u8,\n#[a] d: u8,\n}\n";

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_called_or_not_there_is_reported() {
+    fn missing_calls_and_functions_are_reported() {
         check(&["run", "commit"], &["a.rs: `run`: does not call `commit`"]);
         check(&["commit", "store"], &["a.rs: no function `store` with a body"]);
         check(&["handler", "run", "swap"], &["a.rs: `run`: does not call `swap`"]);

@@ -171,11 +171,11 @@ pub fn closing(code: &str, open: usize) -> Option<usize> {
 
 /// Offset of the first of some bytes at or after `at` in masked text, outside of the parentheses and square
 /// brackets that open on the way.
-pub fn find_outside(code: &str, at: usize, wanted: &[u8]) -> Option<usize> {
+pub fn find_outside(code: &str, at: usize, searched: &[u8]) -> Option<usize> {
     let bytes = code.as_bytes();
     let mut at = at;
     while let Some(byte) = bytes.get(at) {
-        if wanted.contains(byte) {
+        if searched.contains(byte) {
             return Some(at);
         }
         at = if matches!(byte, b'(' | b'[') { closing(code, at)? + 1 } else { at + 1 };
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_close_where_they_should() {
+    fn closing_brackets_are_found() {
         assert_eq!(closing("a(b[c]{d})e", 1), Some(9));
         assert_eq!(closing("a(b", 1), None);
         assert_eq!(find_outside("fn f(x: [u8; 2]) -> T {", 0, b"{;"), Some(22));

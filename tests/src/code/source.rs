@@ -97,8 +97,8 @@ fn item_end(code: &str, at: usize) -> Option<usize> {
     if !ITEMS.contains(&keyword) {
         return None;
     }
-    let wanted: &[u8] = if ENDED_BY_SEMICOLON.contains(&keyword) { b";" } else { b"{;" };
-    let end = scan::find_outside(code, start, wanted)?;
+    let end_bytes: &[u8] = if ENDED_BY_SEMICOLON.contains(&keyword) { b";" } else { b"{;" };
+    let end = scan::find_outside(code, start, end_bytes)?;
     if code.as_bytes()[end] == b'{' { Some(scan::closing(code, end)? + 1) } else { Some(end + 1) }
 }
 
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attribute_in_texts_and_comments_is_none() {
+    fn attributes_in_texts_and_comments_are_ignored() {
         let text = "// #[cfg(test)]\nfn a() { \"#[cfg(test)]\" }\n#[cfg(unix)]\nmod b {}";
         check(text, text);
     }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_cut_out_of_tests() {
+    fn test_files_are_not_cut() {
         let source = Source::test("a/b.rs", "#[cfg(test)]\nmod tests {}");
         assert_eq!((source.lines, source.test_lines), (2, 0));
         assert_eq!((source.folder(), source.stem()), ("a", "b"));

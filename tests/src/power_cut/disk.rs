@@ -101,17 +101,19 @@ impl Disk {
             "mkdirat" => self.add(&event.path(1), Node::folder()),
             // Only looks whether a file exists.
             "openat2" if event.arguments.iter().any(|argument| argument.contains("O_PATH")) => {}
-            "unlink" | "rmdir" => drop(self.take(&event.path(0))),
-            "unlinkat" => drop(self.take(&event.path(1))),
+            "unlink" | "rmdir" => drop(self.unlink(&event.path(0))),
+            "unlinkat" => drop(self.unlink(&event.path(1))),
             "rename" => {
-                if let Some(node) = self.take(&event.path(0)) {
+                if let Some(node) = self.unlink(&event.path(0)) {
                     self.link(&event.path(1), node);
                 }
             }
             // Private mappings, and the index of SQLite's write-ahead log, which SQLite recreates after a
             // crash.
             "mmap" if !is_shared_for_writing(event) => {}
-            name => assert!(!self.concerns(event), "the model of the disk does not know `{name}`: {event:?}"),
+            name => {
+                assert!(!self.may_change(event), "the model of the disk does not know `{name}`: {event:?}")
+            }
         }
     }
 
@@ -124,7 +126,7 @@ impl Disk {
             if flags.contains("O_CREAT") {
                 self.add(&path, Node::file());
             } else {
-                self.take_over(&path);
+                self.import(&path);
             }
         }
         // `None` for a file of another process that has been deleted since.
@@ -155,7 +157,7 @@ impl Disk {
     }
 
     /// Returns `true` if a call may change something below the folder.
-    fn concerns(&self, event: &Event<'_>) -> bool {
+    fn may_change(&self, event: &Event<'_>) -> bool {
         let paths =
             |position: usize| [event.path(position), Event::descriptor_path(&event.arguments[position])];
         let is_certain = matches!(event.name, "sync" | "syncfs" | "io_uring_setup");
@@ -191,7 +193,7 @@ impl Disk {
 
     /// Adds a file or folder of another process, such as a data file of an engine, to the model. It is
     /// assumed to be synced.
-    fn take_over(&mut self, path: &str) {
+    fn import(&mut self, path: &str) {
         let Some(content) = self.relative(path).and_then(|relative| self.others.get(relative)).cloned()
         else {
             return;
@@ -212,7 +214,7 @@ impl Disk {
         folder.insert(name, node);
     }
 
-    fn take(&mut self, path: &str) -> Option<usize> {
+    fn unlink(&mut self, path: &str) -> Option<usize> {
         self.relative(path)?;
         let (folder, name) = self.parent(path);
         folder.remove(&name)

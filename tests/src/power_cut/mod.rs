@@ -44,24 +44,24 @@ impl Recording {
         Self { root: setup.data_dir.clone(), file }
     }
 
-    /// Replaces the data directory by the files that a power cut just before each of the responses `answers`
-    /// would have left, and calls `look` each time. Responses are counted from 1 over all responses of the
-    /// server. The server must have ended; `look` may start it again if it also ends it.
-    pub async fn replay(&self, server: u32, answers: &[usize], mut look: impl AsyncFnMut(usize)) {
+    /// Replaces the data directory by the files that a power cut just before each of these responses would
+    /// have left, and calls `inspect` each time. Responses are counted from 1 over all responses of the
+    /// server. The server must have ended; `inspect` may start it again if it also ends it.
+    pub async fn replay(&self, server: u32, responses: &[usize], mut inspect: impl AsyncFnMut(usize)) {
         let text = self.read(server).await;
         let mut disk = Disk::new(&self.root);
-        let mut answer = 0;
+        let mut response = 0;
         for event in trace::events(&text) {
-            if event.is_answer() {
-                answer += 1;
-                if answers.contains(&answer) {
+            if event.is_response() {
+                response += 1;
+                if responses.contains(&response) {
                     disk.write_durable();
-                    look(answer).await;
+                    inspect(response).await;
                 }
             }
             disk.apply(&event);
         }
-        assert!(answers.iter().all(|wanted| *wanted <= answer), "the trace has only {answer} answers");
+        assert!(responses.iter().all(|number| *number <= response), "the trace has only {response} answers");
     }
 
     /// Replaces the data directory by the files that a power cut at the end of the server would have left.
@@ -89,6 +89,6 @@ impl Recording {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("`strace` did not see the server's end: may it trace processes here?");
+        panic!("`strace` did not record the end of the server; it may not be permitted to trace processes");
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Event<'a> {
 /// Parses all events in their order. A call that is not interrupted by another thread is a single event at
 /// its end.
 pub(super) fn events(text: &str) -> impl Iterator<Item = Event<'_>> {
-    let mut begun: HashMap<&str, &str> = HashMap::new();
+    let mut pending: HashMap<&str, &str> = HashMap::new();
     text.lines().flat_map(move |line| {
         let (thread, call) = line.split_once(' ').unwrap_or_default();
         let call = call.trim_start();
@@ -24,12 +24,12 @@ pub(super) fn events(text: &str) -> impl Iterator<Item = Event<'_>> {
             return Vec::new();
         }
         if let Some(start) = call.strip_suffix(" <unfinished ...>") {
-            begun.insert(thread, start);
+            pending.insert(thread, start);
             return vec![event(thread, start, None)];
         }
         if let Some(end) = call.strip_prefix("<... ") {
             let (_, end) = end.split_once(" resumed>").expect("the end of a call");
-            let start = begun.remove(thread).expect("a call that has begun");
+            let start = pending.remove(thread).expect("a call that has begun");
             return vec![ended(thread, &format!("{start}{end}"), start)];
         }
         let end = ended(thread, call, call);
@@ -76,7 +76,7 @@ fn split(arguments: &str) -> Vec<String> {
 
 impl Event<'_> {
     /// Returns `true` if an HTTP response begins with this event.
-    pub(super) fn is_answer(&self) -> bool {
+    pub(super) fn is_response(&self) -> bool {
         let is_send = matches!(self.name, "write" | "writev" | "sendto" | "sendmsg") && self.result.is_none();
         is_send
             && Self::descriptor_path(&self.arguments[0]).starts_with("socket:")

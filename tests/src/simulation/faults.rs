@@ -39,13 +39,13 @@ const QUIET_RATE: u32 = 6;
 const CRUCIAL: [&str; 2] = ["commit", "end list"];
 const CRUCIAL_RATE: u32 = 5;
 
-/// Choice of the faults and events that a worker meets.
+/// Faults and events that are injected into the operations of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Luck {
+pub(super) enum FaultPlan {
     /// No faults and no events.
-    Good,
+    None,
     /// Random faults and events, each with a rate: one in so many operations; 0 for none.
-    Bad {
+    Random {
         /// Rate at which requests and file operations fail.
         faults: u32,
         /// Rate of [`Event`]s, such as commits of writers, jumps of the clock, and crashes.
@@ -62,95 +62,96 @@ pub(super) enum Event {
     /// One or several commits of writers.
     Write,
     /// Advance of the clock, by up to three days.
-    Forth,
+    ClockAdvance,
     /// Setback of the clock, by up to half an hour.
-    Back,
+    ClockSetback,
     /// Expiry of the worker's lease, as if it had been silent for too long: another worker continues the job,
     /// with or without faults.
     TakenOver,
     /// Cancellation of the job by a client.
     Cancel,
     /// Heartbeat of the worker.
-    Beat,
+    Heartbeat,
     /// Crash of the worker. At the creation of a file, it may also occur while the file is written.
     Crash,
     /// Deletion of rows in some of the table's files, and overwrite of others, by writers.
-    Clash,
+    ConflictingWrites,
     /// Loss of the next requests or of their responses.
-    CutOff,
+    ConnectionLoss,
 }
 
 /// Events that [`super::sweep`] tries at every operation of a job.
-pub(super) const SWEPT: [Event; 4] = [Event::Crash, Event::TakenOver, Event::CutOff, Event::Clash];
+pub(super) const SWEEP_EVENTS: [Event; 4] =
+    [Event::Crash, Event::TakenOver, Event::ConnectionLoss, Event::ConflictingWrites];
 
 /// Fault injection for one worker and one job.
 pub(super) struct FaultyWorker {
     world: Arc<World>,
     pub(super) name: String,
-    luck: Luck,
+    fault_plan: FaultPlan,
     /// Cancelled when the worker crashes.
     pub(super) crashed: CancellationToken,
     injected: AtomicU32,
-    /// Number of operations so far that change something ([`is_swept`]).
+    /// Number of operations so far that change something ([`is_change`]).
     operations: AtomicU32,
     /// Number of further requests and responses that will be lost.
     outage: AtomicU32,
     job: Mutex<Option<(Uuid, Lease)>>,
     /// Name of the job's table.
     table: Mutex<String>,
-    /// Locations of the files that were begun since another worker may have taken over the job; `None` before
-    /// that.
-    begun_since: Mutex<Option<Vec<String>>>,
+    /// Locations of the files that were created since another worker may have taken over the job; `None`
+    /// before that.
+    created_since_takeover: Mutex<Option<Vec<String>>>,
     /// Number of parts of the file that is being written after which the worker crashes, at its end at the
     /// latest.
     crash_after_parts: Mutex<Option<usize>>,
 }
 
 impl FaultyWorker {
-    pub(super) fn new(world: &Arc<World>, name: String, luck: Luck) -> Arc<FaultyWorker> {
+    pub(super) fn new(world: &Arc<World>, name: String, fault_plan: FaultPlan) -> Arc<FaultyWorker> {
         let worker = Arc::new(FaultyWorker {
             world: world.clone(),
             name,
-            luck,
+            fault_plan,
             crashed: CancellationToken::new(),
             injected: AtomicU32::new(0),
             operations: AtomicU32::new(0),
             outage: AtomicU32::new(0),
             job: Mutex::default(),
             table: Mutex::default(),
-            begun_since: Mutex::default(),
+            created_since_takeover: Mutex::default(),
             crash_after_parts: Mutex::default(),
         });
         world.register_worker(worker.clone());
         worker
     }
 
-    /// Notes the job that the worker has leased.
-    pub(super) fn take(&self, job_id: Uuid, table: &str, lease: Lease) {
+    /// Sets the job that the worker has leased.
+    pub(super) fn set_job(&self, job_id: Uuid, table: &str, lease: Lease) {
         *lock(&self.job) = Some((job_id, lease));
         table.clone_into(&mut lock(&self.table));
     }
 
     /// Injects faults and events before a request; returns `false` if the request is lost.
     pub(super) async fn accepts_request(&self, what: &str) -> bool {
-        if self.has_crashed() || !is_of_job(what) {
+        if self.has_crashed() || !is_job_request(what) {
             return !self.has_crashed();
         }
-        self.meet(what).await;
-        !self.has_crashed() && !self.is_cut_off(what)
+        self.inject_event(what).await;
+        !self.has_crashed() && !self.is_lost(what)
     }
 
     /// Injects faults and events after a request; returns `false` if the response is lost.
-    pub(super) async fn is_answered(&self, what: &str) -> bool {
-        if self.has_crashed() || !is_of_job(what) {
+    pub(super) async fn is_response_delivered(&self, what: &str) -> bool {
+        if self.has_crashed() || !is_job_request(what) {
             return !self.has_crashed();
         }
-        self.meet(&format!("the answer to {what}")).await;
-        !self.has_crashed() && !self.is_cut_off(&format!("the answer to {what}"))
+        self.inject_event(&format!("the response to {what}")).await;
+        !self.has_crashed() && !self.is_lost(&format!("the response to {what}"))
     }
 
-    /// Returns `true` if a request or a response is lost. The first loss may make up to three more follow.
-    fn is_cut_off(&self, what: &str) -> bool {
+    /// Returns `true` if a request or a response is lost. The first loss may cause up to three more.
+    fn is_lost(&self, what: &str) -> bool {
         let left = self.outage.load(Ordering::Relaxed);
         if left > 0 && !what.ends_with("finish") {
             self.outage.store(left - 1, Ordering::Relaxed);
@@ -174,23 +175,23 @@ impl FaultyWorker {
 
     /// Returns `true` if an operation fails.
     fn fails(&self, what: &str) -> bool {
-        let Luck::Bad { faults, .. } = self.luck else { return false };
+        let FaultPlan::Random { faults, .. } = self.fault_plan else { return false };
         // Never at the end of a job: the worker would repeat that request after a second of real time.
         if faults == 0 || what.ends_with("finish") || !self.injects(what, faults) {
             return false;
         }
-        self.note(what, "fails");
+        self.record(what, "fails");
         true
     }
 
     /// Injects an event before or after an operation.
-    async fn meet(&self, what: &str) {
-        let event = match self.luck {
-            Luck::Bad { events, .. } if events > 0 && self.injects(what, events) => {
+    async fn inject_event(&self, what: &str) {
+        let event = match self.fault_plan {
+            FaultPlan::Random { events, .. } if events > 0 && self.injects(what, events) => {
                 self.world.with_random(choose)
             }
-            Luck::At(number, event)
-                if is_swept(what) && self.operations.fetch_add(1, Ordering::Relaxed) == number =>
+            FaultPlan::At(number, event)
+                if is_change(what) && self.operations.fetch_add(1, Ordering::Relaxed) == number =>
             {
                 event
             }
@@ -198,16 +199,16 @@ impl FaultyWorker {
         };
         if event == Event::Crash && what.starts_with("create ") && self.world.below(2) == 0 {
             *lock(&self.crash_after_parts) = Some(self.world.below(PARTS_MAX));
-            self.note(what, "Crash while it is written");
+            self.record(what, "Crash while it is written");
             return;
         }
-        self.note(what, &format!("{event:?}"));
-        if let Err(violation) = Box::pin(self.happen(event)).await {
-            self.world.violated(violation);
+        self.record(what, &format!("{event:?}"));
+        if let Err(violation) = Box::pin(self.apply_event(event)).await {
+            self.world.record_violation(violation);
         }
     }
 
-    async fn happen(&self, event: Event) -> Result<(), String> {
+    async fn apply_event(&self, event: Event) -> Result<(), String> {
         let job = lock(&self.job).clone();
         let table = lock(&self.table).clone();
         match event {
@@ -217,32 +218,32 @@ impl FaultyWorker {
                 }
                 Ok(())
             }
-            Event::Clash => {
+            Event::ConflictingWrites => {
                 for write in [Step::DeletePositions, Step::Overwrite] {
-                    steps::write_so(&self.world, &table, Some(write)).await?;
+                    steps::write_change(&self.world, &table, Some(write)).await?;
                 }
                 Ok(())
             }
-            Event::Forth => {
-                steps::go_forth(&self.world);
+            Event::ClockAdvance => {
+                steps::advance_clock(&self.world);
                 Ok(())
             }
-            Event::Back => {
-                steps::go_back(&self.world);
+            Event::ClockSetback => {
+                steps::set_clock_back(&self.world);
                 Ok(())
             }
             Event::TakenOver => {
-                if lock(&self.begun_since).is_some() {
+                if lock(&self.created_since_takeover).is_some() {
                     return Ok(());
                 }
-                *lock(&self.begun_since) = Some(Vec::new());
-                self.world.outlast_leases().await;
-                let luck = match self.world.below(4) {
-                    0 | 1 => Luck::Bad { faults: 6, events: 0 },
-                    2 => Luck::Bad { faults: 0, events: 12 },
-                    _ => Luck::Good,
+                *lock(&self.created_since_takeover) = Some(Vec::new());
+                self.world.expire_leases().await;
+                let fault_plan = match self.world.below(4) {
+                    0 | 1 => FaultPlan::Random { faults: 6, events: 0 },
+                    2 => FaultPlan::Random { faults: 0, events: 12 },
+                    _ => FaultPlan::None,
                 };
-                steps::work(&self.world, luck).await.map(drop)?;
+                steps::run_next_job(&self.world, fault_plan).await.map(drop)?;
                 if self.world.below(2) == 0 {
                     steps::write_to(&self.world, &table).await?;
                 }
@@ -250,20 +251,20 @@ impl FaultyWorker {
             }
             Event::Cancel => {
                 let Some((job_id, lease)) = job else { return Ok(()) };
-                self.world.maintenance(&format!("jobs/{job_id}/cancel"), &json!({})).await;
+                self.world.send_maintenance_request(&format!("jobs/{job_id}/cancel"), &json!({})).await;
                 if self.world.below(2) == 0 {
                     heartbeat(lease).await;
                 }
                 Ok(())
             }
-            Event::Beat => {
+            Event::Heartbeat => {
                 if let Some((_, lease)) = job {
                     heartbeat(lease).await;
                 }
                 Ok(())
             }
-            Event::CutOff => {
-                // Enough for the commit and for the requests that look whether it succeeded.
+            Event::ConnectionLoss => {
+                // Enough for the commit and for the requests that check whether it succeeded.
                 self.outage.store(4, Ordering::Relaxed);
                 Ok(())
             }
@@ -271,8 +272,8 @@ impl FaultyWorker {
                 self.crashed.cancel();
                 // A worker that took over the job looked for these files before they existed, and could not
                 // delete them.
-                for location in lock(&self.begun_since).iter().flatten() {
-                    self.world.left_behind(location);
+                for location in lock(&self.created_since_takeover).iter().flatten() {
+                    self.world.add_undeletable_file(location);
                 }
                 Ok(())
             }
@@ -287,15 +288,15 @@ impl FaultyWorker {
             && self.injected.fetch_add(1, Ordering::Relaxed) < FAULTS_MAX
     }
 
-    fn note(&self, what: &str, event: &str) {
-        self.world.note(&format!("    {}, {what}: {event}", self.name));
+    fn record(&self, what: &str, event: &str) {
+        self.world.record(&format!("    {}, {what}: {event}", self.name));
     }
 
-    async fn touch_file(&self, operation: Operation, place: &Place) -> io::Result<()> {
+    async fn before_file_operation(&self, operation: Operation, place: &Place) -> io::Result<()> {
         let action = match operation {
             Operation::Read => "read",
             Operation::Create => "create",
-            Operation::State => "look at",
+            Operation::State => "check",
             Operation::Delete => "delete",
             Operation::WritePart if self.has_crashed() => return Err(broken()),
             // Faults of writing are chosen when the file is created: the number of its parts depends on how
@@ -310,13 +311,13 @@ impl FaultyWorker {
             }
             Operation::Folder => return Ok(()),
         };
-        self.touch(&format!("{action} {}", kind(place.as_str()))).await
+        self.before_operation(&format!("{action} {}", kind(place.as_str()))).await
     }
 
     /// Injects an event before a file operation; fails if the operation is to fail.
-    async fn touch(&self, what: &str) -> io::Result<()> {
+    async fn before_operation(&self, what: &str) -> io::Result<()> {
         self.end_if_crashed();
-        self.meet(what).await;
+        self.inject_event(what).await;
         self.end_if_crashed();
         if self.fails(what) { Err(broken()) } else { Ok(()) }
     }
@@ -339,8 +340,8 @@ impl FaultyWorker {
     /// Crashes if a crash was chosen for the file that is being written.
     async fn crash_at_end(&self) {
         if lock(&self.crash_after_parts).take().is_some() {
-            if let Err(violation) = Box::pin(self.happen(Event::Crash)).await {
-                self.world.violated(violation);
+            if let Err(violation) = Box::pin(self.apply_event(Event::Crash)).await {
+                self.world.record_violation(violation);
             }
             self.end_if_crashed();
         }
@@ -349,20 +350,20 @@ impl FaultyWorker {
     /// Ends the thread of a crashed worker, which must not do anything any more, not even clean up.
     fn end_if_crashed(&self) {
         if self.has_crashed() {
-            std::panic::resume_unwind(Box::new("the worker is no more"));
+            std::panic::resume_unwind(Box::new("the worker has crashed"));
         }
     }
 }
 
 /// Returns `true` for operations that change something. Events before a read are equivalent to events before
 /// the next change.
-fn is_swept(what: &str) -> bool {
-    let reads = ["read ", "GET ", "load", "the answer to GET", "the answer to load"];
+fn is_change(what: &str) -> bool {
+    let reads = ["read ", "GET ", "load", "the response to GET", "the response to load"];
     !reads.iter().any(|reads| what.starts_with(reads))
 }
 
-fn is_one_of(what: &str, some: &[&str]) -> bool {
-    some.iter().any(|one| what.ends_with(one))
+fn is_one_of(what: &str, suffixes: &[&str]) -> bool {
+    suffixes.iter().any(|one| what.ends_with(one))
 }
 
 /// Sends a heartbeat, without faults and events.
@@ -374,18 +375,18 @@ async fn heartbeat(lease: Lease) {
 fn choose(random: &mut StdRng) -> Event {
     match random.random_range(0..20) {
         0..8 => Event::Write,
-        8 => Event::Forth,
-        9 => Event::Back,
+        8 => Event::ClockAdvance,
+        9 => Event::ClockSetback,
         10..14 => Event::TakenOver,
-        14 => Event::Clash,
+        14 => Event::ConflictingWrites,
         15 => Event::Cancel,
-        16 => Event::Beat,
+        16 => Event::Heartbeat,
         _ => Event::Crash,
     }
 }
 
 /// Returns `true` for requests that a worker sends while it has a job, except heartbeats.
-fn is_of_job(what: &str) -> bool {
+fn is_job_request(what: &str) -> bool {
     !what.ends_with("lease") && !what.ends_with("heartbeat")
 }
 
@@ -396,11 +397,11 @@ fn broken() -> io::Error {
 #[async_trait]
 impl Faults for FaultyWorker {
     async fn before(&self, operation: Operation, place: &Place) -> Result<(), StorageError> {
-        match self.touch_file(operation, place).await {
+        match self.before_file_operation(operation, place).await {
             Ok(()) => Ok(()),
             Err(error) => {
                 if operation == Operation::Delete {
-                    self.world.left_behind(place.as_str());
+                    self.world.add_undeletable_file(place.as_str());
                 }
                 Err(StorageError::io("use", place.as_str(), error))
             }
@@ -409,9 +410,9 @@ impl Faults for FaultyWorker {
 
     async fn after(&self, operation: Operation, place: &Place) -> Result<(), StorageError> {
         if operation == Operation::Create
-            && let Some(begun) = &mut *lock(&self.begun_since)
+            && let Some(created) = &mut *lock(&self.created_since_takeover)
         {
-            begun.push(place.as_str().to_owned());
+            created.push(place.as_str().to_owned());
         }
         if operation != Operation::Finish {
             return Ok(());
@@ -419,7 +420,7 @@ impl Faults for FaultyWorker {
         // A small file has no parts.
         self.crash_at_end().await;
         let what = format!("end {}", kind(place.as_str()));
-        self.touch(&what).await.map_err(|error| StorageError::io("use", place.as_str(), error))
+        self.before_operation(&what).await.map_err(|error| StorageError::io("use", place.as_str(), error))
     }
 
     fn torn_after_bytes(&self, place: &Place) -> Option<usize> {

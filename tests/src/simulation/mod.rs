@@ -76,7 +76,7 @@ async fn close(
 
 async fn steps(world: &Arc<World>) -> Result<(), String> {
     for number in 1..=STEPS {
-        world.note(&format!("step {number}"));
+        world.record(&format!("step {number}"));
         steps::any(world).await?;
         world.check()?;
     }

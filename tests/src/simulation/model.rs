@@ -19,7 +19,7 @@ pub(super) struct Kind {
     pub(super) is_sorted: bool,
     /// `true` if previous metadata files are deleted after commits
     /// (`write.metadata.delete-after-commit.enabled`).
-    pub(super) forgets_metadata: bool,
+    pub(super) deletes_metadata: bool,
 }
 
 /// All kinds of tables that are simulated.
@@ -29,35 +29,35 @@ pub(super) const KINDS: [Kind; 5] = [
         format_version: 2,
         is_partitioned: false,
         is_sorted: false,
-        forgets_metadata: false,
+        deletes_metadata: false,
     },
     Kind {
         name: "plain_v3",
         format_version: 3,
         is_partitioned: false,
         is_sorted: false,
-        forgets_metadata: false,
+        deletes_metadata: false,
     },
     Kind {
         name: "parted_v2",
         format_version: 2,
         is_partitioned: true,
         is_sorted: false,
-        forgets_metadata: true,
+        deletes_metadata: true,
     },
     Kind {
         name: "parted_v3",
         format_version: 3,
         is_partitioned: true,
         is_sorted: false,
-        forgets_metadata: false,
+        deletes_metadata: false,
     },
     Kind {
         name: "sorted_v3",
         format_version: 3,
         is_partitioned: true,
         is_sorted: true,
-        forgets_metadata: false,
+        deletes_metadata: false,
     },
 ];
 
@@ -135,7 +135,7 @@ impl Kind {
         if let Some(bytes) = target_bytes {
             properties["write.target-file-size-bytes"] = json!(bytes.to_string());
         }
-        if self.forgets_metadata {
+        if self.deletes_metadata {
             properties["write.metadata.delete-after-commit.enabled"] = json!("true");
             properties["write.metadata.previous-versions-max"] = json!("4");
         } else {

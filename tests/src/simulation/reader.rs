@@ -93,7 +93,7 @@ impl Entry {
 
     /// Returns `true` if a delete file may apply to a data file: one of the same partition, or any if the
     /// delete file is not partitioned.
-    fn covers(&self, data: &Entry) -> bool {
+    fn may_apply_to(&self, data: &Entry) -> bool {
         self.partition.is_none() || (self.spec_id == data.spec_id && self.partition == data.partition)
     }
 }
@@ -129,7 +129,7 @@ impl Reader {
                 files.push(entry);
             }
         }
-        Reader::check_once(&contents)?;
+        Reader::check_no_duplicates(&contents)?;
         for (number, file) in contents.data.iter().enumerate() {
             let deleted = self.deletes_of(file, &contents.deletes)?;
             let stored = self.data(&file.path)?;
@@ -173,14 +173,14 @@ impl Reader {
     }
 
     /// Checks that no data file is listed twice and that none has two deletion vectors.
-    fn check_once(contents: &Contents) -> Result<(), String> {
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = contents.data.iter().find(|file| !seen.insert(&file.path)) {
+    fn check_no_duplicates(contents: &Contents) -> Result<(), String> {
+        let mut unique = BTreeSet::new();
+        if let Some(twice) = contents.data.iter().find(|file| !unique.insert(&file.path)) {
             return Err(format!("the data file `{}` is listed twice", twice.path));
         }
-        let mut seen = BTreeSet::new();
+        let mut unique = BTreeSet::new();
         let mut vectors = contents.deletes.iter().filter(|entry| entry.is_vector());
-        match vectors.find(|entry| !seen.insert(&entry.target)) {
+        match vectors.find(|entry| !unique.insert(&entry.target)) {
             Some(twice) => Err(format!("{:?} has two deletion vectors", twice.target)),
             None => Ok(()),
         }
@@ -194,7 +194,7 @@ impl Reader {
         let mut vectors = Vec::new();
         let mut positions = Vec::new();
         let mut keys = Vec::new();
-        for delete in deletes.iter().filter(|delete| delete.covers(file)) {
+        for delete in deletes.iter().filter(|delete| delete.may_apply_to(file)) {
             if delete.content == 2 {
                 // An equality delete does not apply to rows with the same data sequence number.
                 if delete.sequence_number > file.sequence_number {
@@ -335,11 +335,11 @@ fn text(record: &Avro, name: &str) -> Option<String> {
 }
 
 fn batches(location: &str) -> Result<Vec<RecordBatch>, String> {
-    let told = |error: &dyn std::fmt::Display| format!("`{location}`: {error}");
-    let bytes = Bytes::from(fs::read(local(location)).map_err(|error| told(&error))?);
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| told(&error))?;
-    let batches: Result<Vec<_>, _> = reader.build().map_err(|error| told(&error))?.collect();
-    batches.map_err(|error| told(&error))
+    let with_context = |error: &dyn std::fmt::Display| format!("`{location}`: {error}");
+    let bytes = Bytes::from(fs::read(local(location)).map_err(|error| with_context(&error))?);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| with_context(&error))?;
+    let batches: Result<Vec<_>, _> = reader.build().map_err(|error| with_context(&error))?.collect();
+    batches.map_err(|error| with_context(&error))
 }
 
 fn longs(batch: &RecordBatch, name: &str) -> Option<Vec<Option<i64>>> {

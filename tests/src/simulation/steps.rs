@@ -18,9 +18,9 @@ use storage::stores::Stores;
 use tokio::runtime::Handle;
 
 use super::check;
-use super::faults::{FaultyWorker, Luck, SWEPT};
+use super::faults::{FaultPlan, FaultyWorker, SWEEP_EVENTS};
 use super::model::Kind;
-use super::world::{Lake, NAMESPACE, World};
+use super::world::{NAMESPACE, TableStates, World};
 use super::writer::{self, Pending, Write};
 
 const MINUTE_MS: i64 = 60_000;
@@ -34,11 +34,11 @@ pub(super) async fn any(world: &Arc<World>) -> Result<(), String> {
     match world.below(16) {
         0..4 => write(world).await,
         4 => {
-            go_forth(world);
+            advance_clock(world);
             Ok(())
         }
         5 => {
-            go_back(world);
+            set_clock_back(world);
             Ok(())
         }
         6 => tag(world).await,
@@ -49,40 +49,40 @@ pub(super) async fn any(world: &Arc<World>) -> Result<(), String> {
 /// Takes a step of a writer on a random table: it computes and commits a change, computes one without
 /// committing it, or commits one that was computed before.
 async fn write(world: &World) -> Result<(), String> {
-    let mut lake = world.lake.lock().await;
-    let number = world.below(lake.tables.len());
-    write_one(world, &mut lake, number, None).await
+    let mut states = world.states.lock().await;
+    let number = world.below(states.tables.len());
+    write_one(world, &mut states, number, None).await
 }
 
 /// Takes a random step of a writer on a table.
 pub(super) async fn write_to(world: &World, table: &str) -> Result<(), String> {
-    write_so(world, table, None).await
+    write_change(world, table, None).await
 }
 
 /// Takes a step of a writer on a table: the change `write`, or a random one.
-pub(super) async fn write_so(world: &World, table: &str, write: Option<Write>) -> Result<(), String> {
-    let mut lake = world.lake.lock().await;
-    let number = lake.tables.iter().position(|known| known.kind.name == table).unwrap_or(0);
-    write_one(world, &mut lake, number, write).await
+pub(super) async fn write_change(world: &World, table: &str, write: Option<Write>) -> Result<(), String> {
+    let mut states = world.states.lock().await;
+    let number = states.tables.iter().position(|known| known.kind.name == table).unwrap_or(0);
+    write_one(world, &mut states, number, write).await
 }
 
 async fn write_one(
     world: &World,
-    lake: &mut Lake,
+    states: &mut TableStates,
     number: usize,
     write: Option<Write>,
 ) -> Result<(), String> {
-    let Lake { tables, reader } = lake;
+    let TableStates { tables, reader } = states;
     let table = &mut tables[number];
     let kind = table.kind;
     if let Some(pending) = table.pending.take() {
-        world.note(&format!("  {}: commit what was computed before", kind.name));
-        return finish(world, lake, number, pending).await;
+        world.record(&format!("  {}: commit what was computed before", kind.name));
+        return finish(world, states, number, pending).await;
     }
     let is_slow = write.is_none() && world.below(6) == 0;
     let write = write.unwrap_or_else(|| world.with_random(writer::choose));
-    let told = if is_slow { "compute" } else { "commit" };
-    world.note(&format!("  {}: {told} {write:?}", kind.name));
+    let operation = if is_slow { "compute" } else { "commit" };
+    world.record(&format!("  {}: {operation} {write:?}", kind.name));
     let next_id = table.next_id;
     table.next_id += 100;
     let Some(pending) = writer::compute(world, kind, next_id, reader, write).await? else { return Ok(()) };
@@ -90,36 +90,41 @@ async fn write_one(
         table.pending = Some(pending);
         return Ok(());
     }
-    finish(world, lake, number, pending).await
+    finish(world, states, number, pending).await
 }
 
-async fn finish(world: &World, lake: &mut Lake, number: usize, pending: Pending) -> Result<(), String> {
-    let table = &mut lake.tables[number];
+async fn finish(
+    world: &World,
+    states: &mut TableStates,
+    number: usize,
+    pending: Pending,
+) -> Result<(), String> {
+    let table = &mut states.tables[number];
     if let Some((snapshot_id, effect)) = writer::commit(world, table.kind, pending).await? {
         table.committed(snapshot_id, &effect);
     }
-    check::table(world, lake, number).await
+    check::table(world, states, number).await
 }
 
 /// Advances the clock by a random duration of up to three days.
-pub(super) fn go_forth(world: &World) {
+pub(super) fn advance_clock(world: &World) {
     let by_ms = world.with_random(|random| random.random_range(MINUTE_MS..3 * DAY_MS));
-    world.note(&format!("  clock +{} min", by_ms / MINUTE_MS));
-    world.jump(by_ms);
+    world.record(&format!("  clock +{} min", by_ms / MINUTE_MS));
+    world.move_clock(by_ms);
 }
 
 /// Sets the clock back by a random duration of up to half an hour.
-pub(super) fn go_back(world: &World) {
+pub(super) fn set_clock_back(world: &World) {
     let by_ms = world.with_random(|random| random.random_range(1_000..30 * MINUTE_MS));
-    world.note(&format!("  clock -{} s", by_ms / 1_000));
-    world.jump(-by_ms);
+    world.record(&format!("  clock -{} s", by_ms / 1_000));
+    world.move_clock(-by_ms);
 }
 
 /// Tags the current snapshot, which protects it from expiry, or removes the tag.
 async fn tag(world: &World) -> Result<(), String> {
-    let mut lake = world.lake.lock().await;
-    let number = world.below(lake.tables.len());
-    let table = &mut lake.tables[number];
+    let mut states = world.states.lock().await;
+    let number = world.below(states.tables.len());
+    let table = &mut states.tables[number];
     let document = world.load(table.kind).await?;
     let update = if let Some(name) = table.tags.pop_first() {
         json!({ "action": "remove-snapshot-ref", "ref-name": name })
@@ -130,14 +135,14 @@ async fn tag(world: &World) -> Result<(), String> {
     } else {
         return Ok(());
     };
-    world.note(&format!("  {}: {} `kept`", table.kind.name, update["action"]));
+    world.record(&format!("  {}: {} `kept`", table.kind.name, update["action"]));
     let body = json!({ "requirements": [], "updates": [update] });
     let reply = world.client.post(&World::path(table.kind), &body).await;
     if reply.status == 200 { Ok(()) } else { Err(format!("a tag was refused: {}", reply.text())) }
 }
 
 /// Removes the tag of a table.
-pub(super) async fn untag(world: &World, kind: Kind) -> Result<(), String> {
+pub(super) async fn remove_tag(world: &World, kind: Kind) -> Result<(), String> {
     let update = json!({ "action": "remove-snapshot-ref", "ref-name": "kept" });
     let body = json!({ "requirements": [], "updates": [update] });
     let reply = world.client.post(&World::path(kind), &body).await;
@@ -147,47 +152,47 @@ pub(super) async fn untag(world: &World, kind: Kind) -> Result<(), String> {
 /// Requests a job, and lets a worker do the next one.
 async fn maintain(world: &Arc<World>) -> Result<(), String> {
     let kind = {
-        let lake = world.lake.lock().await;
-        lake.tables[world.below(lake.tables.len())].kind
+        let states = world.states.lock().await;
+        states.tables[world.below(states.tables.len())].kind
     };
     let action = ACTIONS[[0, 1, 1, 1, 1, 2, 2, 3][world.below(8)]];
     // A new file, so that there is work for the job.
-    write_so(world, kind.name, Some(Write::Append)).await?;
+    write_change(world, kind.name, Some(Write::Append)).await?;
     for _ in 0..world.below(3) {
         write_to(world, kind.name).await?;
     }
     // Makes deferred jobs due.
-    world.jump(2 * MINUTE_MS);
-    ask(world, kind, action).await?;
-    let luck = match world.below(8) {
-        0 => Luck::Good,
-        1 => Luck::Bad { faults: 15, events: 0 },
-        2 => Luck::Bad { faults: 0, events: 5 },
-        3..6 => Luck::Bad { faults: 0, events: 10 },
-        6 => Luck::Bad { faults: 0, events: 20 },
-        _ => Luck::Bad { faults: 12, events: 12 },
+    world.move_clock(2 * MINUTE_MS);
+    request_job(world, kind, action).await?;
+    let fault_plan = match world.below(8) {
+        0 => FaultPlan::None,
+        1 => FaultPlan::Random { faults: 15, events: 0 },
+        2 => FaultPlan::Random { faults: 0, events: 5 },
+        3..6 => FaultPlan::Random { faults: 0, events: 10 },
+        6 => FaultPlan::Random { faults: 0, events: 20 },
+        _ => FaultPlan::Random { faults: 12, events: 12 },
     };
-    work(world, luck).await.map(drop)
+    run_next_job(world, fault_plan).await.map(drop)
 }
 
-/// Injects each event of [`SWEPT`] at each operation of a job, or with a `stride` at every second, third, …
-/// operation; each time in a new job.
+/// Injects each event of [`SWEEP_EVENTS`] at each operation of a job, or with a `stride` at every second,
+/// third, … operation; each time in a new job.
 pub(super) async fn sweep(world: &Arc<World>, kind: Kind, action: &str, stride: usize) -> Result<(), String> {
-    for event in SWEPT {
+    for event in SWEEP_EVENTS {
         for number in (0_u32..).step_by(stride) {
             for write in [Write::Append, Write::Append, Write::DeletePositions] {
-                write_so(world, kind.name, Some(write)).await?;
+                write_change(world, kind.name, Some(write)).await?;
             }
             if world.below(2) == 0 {
                 write_to(world, kind.name).await?;
             }
-            ask(world, kind, action).await?;
-            let operations = work(world, Luck::At(number, event)).await?;
+            request_job(world, kind, action).await?;
+            let operations = run_next_job(world, FaultPlan::At(number, event)).await?;
             check::drain(world).await?;
             if world.below(3) == 0 {
                 // Bounds the size of the table, so that later jobs and checks do not take longer and longer.
                 for action in ["compact", "expire-snapshots"] {
-                    ask(world, kind, action).await?;
+                    request_job(world, kind, action).await?;
                     check::drain(world).await?;
                 }
             }
@@ -200,17 +205,17 @@ pub(super) async fn sweep(world: &Arc<World>, kind: Kind, action: &str, stride: 
 }
 
 /// Requests a job; there may already be one.
-pub(super) async fn ask(world: &World, kind: Kind, action: &str) -> Result<(), String> {
+pub(super) async fn request_job(world: &World, kind: Kind, action: &str) -> Result<(), String> {
     let table = json!({ "warehouse": "main", "namespace": [NAMESPACE], "table": kind.name });
-    let status = world.maintenance("jobs", &json!({ "table": table, "action": action })).await;
-    world.note(&format!("  {}: ask for {action} ({status})", kind.name));
+    let status = world.send_maintenance_request("jobs", &json!({ "table": table, "action": action })).await;
+    world.record(&format!("  {}: request {action} ({status})", kind.name));
     if matches!(status, 200 | 409) { Ok(()) } else { Err(format!("a job was refused: {status}")) }
 }
 
 /// Lets a worker do the next job, if there is one; returns the number of its operations.
-pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, String> {
+pub(super) async fn run_next_job(world: &Arc<World>, fault_plan: FaultPlan) -> Result<Option<u32>, String> {
     let name = format!("w{}", world.next_worker());
-    let worker = FaultyWorker::new(world, name.clone(), luck);
+    let worker = FaultyWorker::new(world, name.clone(), fault_plan);
     let clock = world.clock.clone();
     let ids = Arc::downgrade(world);
     let environment = Environment {
@@ -220,15 +225,15 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
     let address = CatalogAddress { token: Some(name.clone()), ..CatalogAddress::new(world.client.root()) };
     let client = Client::new(&address).map_err(|error| error.to_string())?;
     let queue = Queue::new(client, name.clone());
-    world.outlast_waits().await;
+    world.make_deferred_jobs_due().await;
     let lease = queue.lease().await.map_err(|error| format!("no lease: {error}"))?;
     let Some(job) = &lease.job else {
-        world.note(&format!("  {name} finds nothing to do"));
+        world.record(&format!("  {name} finds no job"));
         return Ok(None);
     };
     let (job_id, table) = (job.job_id, job.table.clone());
-    world.note(&format!(
-        "  {name} leases {} of {table}, attempt {}, {} left over, {luck:?}",
+    world.record(&format!(
+        "  {name} leases {} of {table}, attempt {}, {} left over, {fault_plan:?}",
         job.action,
         job.attempt,
         lease.leftovers.len()
@@ -249,18 +254,18 @@ pub(super) async fn work(world: &Arc<World>, luck: Luck) -> Result<Option<u32>, 
         environment,
     };
     let heartbeats = |lease| {
-        worker.take(job_id, table.rsplit('.').next().unwrap_or_default(), lease);
+        worker.set_job(job_id, table.rsplit('.').next().unwrap_or_default(), lease);
         std::future::pending()
     };
     tokio::select! {
         biased;
         () = worker.crashed.cancelled() => {
             let now = world.job(job_id).await;
-            world.note(&format!("  {name} is no more: {now}"));
+            world.record(&format!("  {name} has crashed: {now}"));
         }
         () = worker::run_with(&settings, &queue, lease, heartbeats) => {
             let ended = world.job(job_id).await;
-            world.note(&format!("  {name} is done: {ended}"));
+            world.record(&format!("  {name} has finished: {ended}"));
         }
     }
     world.check()?;

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::faults::FaultyWorker;
 use super::model::{KINDS, Kind, Table};
 use super::reader::Reader;
-use super::writer::short;
+use super::writer::message_beginning;
 use crate::fixture::{self, local};
 use crate::http::Client;
 use crate::process::{Backend, Setup};
@@ -44,18 +44,18 @@ pub(super) struct World {
     pub(super) client: Client,
     pub(super) database_url: String,
     pub(super) warehouse: PathBuf,
-    pub(super) lake: tokio::sync::Mutex<Lake>,
+    pub(super) states: tokio::sync::Mutex<TableStates>,
     random: Mutex<StdRng>,
     ids: Mutex<StdRng>,
     history: Mutex<Vec<String>>,
     violation: Mutex<Option<String>>,
     workers: Mutex<HashMap<String, Arc<FaultyWorker>>>,
-    left_behind: Mutex<BTreeSet<String>>,
+    undeletable: Mutex<BTreeSet<String>>,
     serving: JoinHandle<()>,
 }
 
 /// Expected state of the tables, and a reader of their actual state.
-pub(super) struct Lake {
+pub(super) struct TableStates {
     pub(super) tables: Vec<Table>,
     pub(super) reader: Reader,
 }
@@ -95,13 +95,13 @@ impl World {
                 client: Client::new(&root, "main"),
                 database_url: setup.database_url(),
                 warehouse: setup.data_dir.join("warehouse"),
-                lake: tokio::sync::Mutex::new(Lake { tables, reader: Reader::default() }),
+                states: tokio::sync::Mutex::new(TableStates { tables, reader: Reader::default() }),
                 random: Mutex::new(random),
                 ids: Mutex::new(ids),
                 history: Mutex::default(),
                 violation: Mutex::default(),
                 workers: Mutex::default(),
-                left_behind: Mutex::default(),
+                undeletable: Mutex::default(),
                 serving: tokio::spawn(serve(listener, router)),
             }
         });
@@ -126,11 +126,11 @@ impl World {
         });
         let path = "/governance/v1/maintenance/policy?warehouse=main";
         self.client.request("PUT", path, Some(policy.to_string()), &[]).await.expect(200);
-        for table in &self.lake.lock().await.tables {
+        for table in &self.states.lock().await.tables {
             let target_bytes = [None, Some(2_500), Some(6_000)][self.below(3)];
             let request = table.kind.request(target_bytes);
             self.client.post(&fixture::tables(NAMESPACE), &request).await.expect(200);
-            self.note(&format!("table {} {target_bytes:?}", table.kind.name));
+            self.record(&format!("table {} {target_bytes:?}", table.kind.name));
         }
     }
 
@@ -146,17 +146,17 @@ impl World {
 
     /// Loads the metadata of a table.
     pub(super) async fn load(&self, kind: Kind) -> Result<Json, String> {
-        Ok(self.load_whole(kind).await?["metadata"].take())
+        Ok(self.load_response(kind).await?["metadata"].take())
     }
 
     /// Loads a table and returns the complete response, including the metadata location.
-    pub(super) async fn load_whole(&self, kind: Kind) -> Result<Json, String> {
+    pub(super) async fn load_response(&self, kind: Kind) -> Result<Json, String> {
         let reply = self.client.get(&World::path(kind)).await;
         if reply.status == 200 { Ok(reply.json()) } else { Err(format!("cannot load: {}", reply.text())) }
     }
 
     /// Sends a request of the maintenance API, and returns the status.
-    pub(super) async fn maintenance(&self, path: &str, body: &Json) -> u16 {
+    pub(super) async fn send_maintenance_request(&self, path: &str, body: &Json) -> u16 {
         let path = format!("/governance/v1/maintenance/{path}");
         self.client.request("POST", &path, Some(body.to_string()), &[]).await.status
     }
@@ -182,7 +182,7 @@ impl World {
 
     /// Appends a step to the history, which is printed when the simulation fails. With
     /// `FIRN_SIMULATION_TRACE` it is also printed immediately.
-    pub(super) fn note(&self, step: &str) {
+    pub(super) fn record(&self, step: &str) {
         if std::env::var_os("FIRN_SIMULATION_TRACE").is_some() {
             eprintln!("{step}");
         }
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Records a violation that cannot be returned as an error at this point. Only the first one is reported.
-    pub(super) fn violated(&self, what: String) {
+    pub(super) fn record_violation(&self, what: String) {
         lock(&self.violation).get_or_insert(what);
     }
 
@@ -219,7 +219,7 @@ impl World {
         let path = format!("/governance/v1/maintenance/jobs/{job_id}");
         let job = self.client.request("GET", &path, None, &[]).await.json();
         let state = job["state"].as_str().unwrap_or_default();
-        let error = job["error"].as_str().map(short).unwrap_or_default();
+        let error = job["error"].as_str().map(message_beginning).unwrap_or_default();
         // The numbers of bytes are left out: they depend on how well random names can be compressed.
         let numbers = job["result"]["numbers"].as_object().into_iter().flatten();
         let numbers = numbers.filter(|(name, _)| !name.starts_with("bytes"));
@@ -228,17 +228,17 @@ impl World {
     }
 
     /// Records a file that could not be deleted because of a simulated fault.
-    pub(super) fn left_behind(&self, location: &str) {
-        lock(&self.left_behind).insert(local(location).to_owned());
+    pub(super) fn add_undeletable_file(&self, location: &str) {
+        lock(&self.undeletable).insert(local(location).to_owned());
     }
 
     /// Returns the files that could not be deleted because of simulated faults.
-    pub(super) fn all_left_behind(&self) -> BTreeSet<String> {
-        lock(&self.left_behind).clone()
+    pub(super) fn undeletable_files(&self) -> BTreeSet<String> {
+        lock(&self.undeletable).clone()
     }
 
     /// Returns the files that the catalog records as outputs of jobs whose outcome is unknown.
-    pub(super) async fn ledger(&self) -> BTreeSet<String> {
+    pub(super) async fn recorded_outputs(&self) -> BTreeSet<String> {
         const SQL: &str = "SELECT path FROM maintenance_outputs";
         let paths: Vec<String> = match self.backend {
             Backend::Sqlite => {
@@ -255,21 +255,21 @@ impl World {
     }
 
     /// Changes the clock.
-    pub(super) fn jump(&self, by_ms: i64) {
+    pub(super) fn move_clock(&self, by_ms: i64) {
         self.clock.set(self.clock.now_ms() + by_ms);
     }
 
     /// Advances the clock so far that all leases have expired and all deferred jobs are due. PostgreSQL uses
     /// its own clock; there, the leases in the database are changed instead.
-    pub(super) async fn outlast_leases(&self) {
-        self.jump(i64::from(LEASE_MS) + 1_000);
+    pub(super) async fn expire_leases(&self) {
+        self.move_clock(i64::from(LEASE_MS) + 1_000);
         if self.backend == Backend::Postgres {
             self.execute("UPDATE maintenance_jobs SET lease_until_ms = 0 WHERE state = 'running'").await;
         }
     }
 
     /// Makes all deferred jobs due on PostgreSQL, whose clock is not determined by the seed.
-    pub(super) async fn outlast_waits(&self) {
+    pub(super) async fn make_deferred_jobs_due(&self) {
         if self.backend == Backend::Postgres {
             self.execute("UPDATE maintenance_jobs SET due_ms = 0 WHERE state = 'queued'").await;
         }
@@ -290,8 +290,8 @@ async fn serve(listener: TcpListener, router: Router) {
 /// Injects faults and events into the requests of workers, which are recognised by their bearer token.
 /// Requests without one are passed on unchanged.
 async fn intercept(State(world): State<std::sync::Weak<World>>, request: Request, next: Next) -> Response {
-    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let name = shown.and_then(|shown| shown.strip_prefix("Bearer ")).unwrap_or_default();
+    let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let name = token.and_then(|token| token.strip_prefix("Bearer ")).unwrap_or_default();
     let worker = world.upgrade().and_then(|world| lock(&world.workers).get(name).cloned());
     let Some(worker) = worker else { return next.run(request).await };
     let path = request.uri().path();
@@ -304,7 +304,7 @@ async fn intercept(State(world): State<std::sync::Weak<World>>, request: Request
         return unavailable();
     }
     let response = next.run(request).await;
-    if worker.is_answered(&what).await { response } else { unavailable() }
+    if worker.is_response_delivered(&what).await { response } else { unavailable() }
 }
 
 fn unavailable() -> Response {

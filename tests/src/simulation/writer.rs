@@ -127,7 +127,7 @@ pub(super) async fn commit(
         let new = match plan(&metadata, &pending.change, context) {
             Ok(new) => new,
             Err(SnapshotError::Conflict(conflict)) => {
-                world.note(&format!("  a writer gives up: {}", short(&conflict.to_string())));
+                world.record(&format!("  a writer gives up: {}", message_beginning(&conflict.to_string())));
                 remove(&pending.files);
                 return Ok(None);
             }
@@ -144,7 +144,7 @@ pub(super) async fn commit(
             _ => return Err(format!("a writer's commit was refused: {}", reply.text())),
         }
     }
-    Err("a writer lost every race, though nobody else writes".to_owned())
+    Err("every commit of a writer had a conflict, although no other client writes".to_owned())
 }
 
 /// Deletes the files of a change that will not be committed.
@@ -189,7 +189,7 @@ impl Job<'_> {
         Ok(Some((change, Effect { rows, ..Effect::default() })))
     }
 
-    fn delete_keys(&mut self, again: bool) -> Result<Option<Computed>, String> {
+    fn delete_keys(&mut self, with_insert: bool) -> Result<Option<Computed>, String> {
         let rows = self.some_rows();
         if rows.is_empty() {
             return Ok(None);
@@ -210,7 +210,7 @@ impl Job<'_> {
             let file = DataFile { content: FileContent::EqualityDeletes, equality_ids: vec![1], ..entry };
             change.added_deletes.push(AddedDelete { file, sequence_number: None });
         }
-        if again {
+        if with_insert {
             effect.added = rows.iter().map(|row| (row.id, row.version + 1)).collect();
             change.added_data = self.data_files(&effect.added)?;
         }
@@ -292,10 +292,10 @@ impl Job<'_> {
         ];
         let batch = RecordBatch::try_new(arrow.clone(), all[..arrow.fields().len()].to_vec());
         let batch = batch.map_err(|error| error.to_string())?;
-        let told = |error: table_core::file::error::FileError| error.to_string();
-        let mut writer = FileWriter::new(Vec::new(), schema, options).map_err(told)?;
-        writer.write(&batch).map_err(told)?;
-        let (bytes, file) = writer.finish().map_err(told)?;
+        let to_text = |error: table_core::file::error::FileError| error.to_string();
+        let mut writer = FileWriter::new(Vec::new(), schema, options).map_err(to_text)?;
+        writer.write(&batch).map_err(to_text)?;
+        let (bytes, file) = writer.finish().map_err(to_text)?;
         let location = self.location("parquet");
         write_file(&location, &bytes)?;
         Ok((location, file))
@@ -439,6 +439,6 @@ fn remove(files: &[String]) {
 }
 
 /// Returns the beginning of a message, without the parts that differ from run to run.
-pub(super) fn short(message: &str) -> &str {
+pub(super) fn message_beginning(message: &str) -> &str {
     message.split(['`', '/']).next().unwrap_or_default().trim_end_matches([' ', ':'])
 }

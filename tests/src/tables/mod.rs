@@ -52,7 +52,7 @@ pub struct Row {
 
 /// Properties of a table to be created.
 #[derive(Clone, Debug)]
-pub struct Form {
+pub struct TableOptions {
     /// Format version, 2 or 3.
     pub format_version: i32,
     /// `true` for a table partitioned by `part`.
@@ -71,7 +71,7 @@ pub struct Table {
     pub name: String,
 }
 
-impl Default for Form {
+impl Default for TableOptions {
     fn default() -> Self {
         Self { format_version: 2, is_partitioned: false, is_sorted: false }
     }
@@ -84,22 +84,22 @@ pub fn rows(ids: std::ops::Range<i64>, part: i32) -> Vec<Row> {
 
 impl Table {
     /// Creates a table in a new namespace.
-    pub async fn create(client: &Client, form: &Form) -> Self {
+    pub async fn create(client: &Client, options: &TableOptions) -> Self {
         let namespace = fixture::namespace(client).await;
-        let spec = if form.is_partitioned {
+        let spec = if options.is_partitioned {
             json!({ "spec-id": 0, "fields": [partition_field()] })
         } else {
             json!({ "spec-id": 0, "fields": [] })
         };
         let field = json!({ "source-id": 1, "transform": "identity", "direction": "asc", "null-order": "nulls-first" });
-        let order = if form.is_sorted {
+        let order = if options.is_sorted {
             json!({ "order-id": 1, "fields": [field] })
         } else {
             json!({ "order-id": 0, "fields": [] })
         };
         let body = json!({
             "name": "t", "schema": schema(), "partition-spec": spec, "write-order": order,
-            "properties": { "format-version": form.format_version.to_string() },
+            "properties": { "format-version": options.format_version.to_string() },
         });
         client.post(&fixture::tables(&namespace), &body).await.expect(200);
         Self { client: client.clone(), namespace, name: "t".to_owned() }
@@ -107,7 +107,7 @@ impl Table {
 
     /// Returns the same table accessed with another client or by another name.
     #[must_use]
-    pub fn over(&self, client: &Client, name: &str) -> Self {
+    pub fn with_client(&self, client: &Client, name: &str) -> Self {
         Self { client: client.clone(), namespace: self.namespace.clone(), name: name.to_owned() }
     }
 
@@ -158,7 +158,7 @@ impl Table {
     }
 
     /// Appends another manifest entry for a data file that the table already lists.
-    pub async fn append_entry_of(&self, path: &str) {
+    pub async fn append_duplicate_entry(&self, path: &str) {
         let metadata = self.metadata().await;
         let mut change = FileChange::new(ChangeKind::Append);
         change.added_data = vec![listed(&metadata, path)];
@@ -167,7 +167,7 @@ impl Table {
 
     /// Appends rows like a client whose clock is behind by `behind_ms`, with additional entries in the
     /// snapshot's summary. Returns the snapshot id.
-    pub async fn append_from_the_past(&self, rows: &[Row], behind_ms: i64, summary: &[(&str, &str)]) -> i64 {
+    pub async fn append_backdated(&self, rows: &[Row], behind_ms: i64, summary: &[(&str, &str)]) -> i64 {
         let metadata = self.metadata().await;
         let mut change = FileChange::new(ChangeKind::Append);
         change.added_data = vec![write_rows(&metadata, rows)];
@@ -189,13 +189,13 @@ impl Table {
 
     /// Adds an existing data file outside of the table's data folder, with this number of rows, as engines do
     /// when they import files.
-    pub async fn adopt(&self, path: &str, record_count: i64) {
+    pub async fn add_existing_file(&self, path: &str, record_count: i64) {
         let size = fs::metadata(local(path)).expect("a file").len();
-        self.list_files(&[path.to_owned()], record_count, size).await;
+        self.add_file_entries(&[path.to_owned()], record_count, size).await;
     }
 
     /// Adds data files with this number of rows and bytes each, which do not have to exist.
-    pub async fn list_files(&self, paths: &[String], record_count: i64, size: u64) {
+    pub async fn add_file_entries(&self, paths: &[String], record_count: i64, size: u64) {
         let metadata = self.metadata().await;
         let size_bytes = i64::try_from(size).expect("a size");
         let file = |path: &String| {
@@ -225,7 +225,7 @@ impl Table {
         let of = |path: &str| entries.iter().find(|entry| entry.path == path).expect("a file of the table");
         let mut change = FileChange::new(ChangeKind::RowDelta);
         for (path, positions) in deleted {
-            let file = write_deletes(&metadata, of(path), positions);
+            let file = write_position_deletes(&metadata, of(path), positions);
             change.added_deletes.push(AddedDelete { file, sequence_number: None });
         }
         if !added.is_empty() {
@@ -238,20 +238,20 @@ impl Table {
     pub async fn delete_ids(&self, ids: &[i64], part: i32) {
         let metadata = self.metadata().await;
         let mut change = FileChange::new(ChangeKind::RowDelta);
-        let file = write_ids(&metadata, ids, part);
+        let file = write_equality_deletes(&metadata, ids, part);
         change.added_deletes = vec![AddedDelete { file, sequence_number: None }];
         self.commit(&metadata, &change).await.expect(200);
     }
 
     /// Returns all rows with the columns of the current schema, sorted by id.
     pub async fn rows(&self) -> Vec<Vec<Value>> {
-        let mut rows: Vec<_> = self.seen_rows().await.into_iter().map(|row| row.values).collect();
+        let mut rows: Vec<_> = self.reference_rows().await.into_iter().map(|row| row.values).collect();
         rows.sort_by_key(|row| (row[0].as_i64(), Value::from(row.clone()).to_string()));
         rows
     }
 
     /// Returns all rows with their file, position and lineage.
-    pub async fn seen_rows(&self) -> Vec<ReferenceRow> {
+    pub async fn reference_rows(&self) -> Vec<ReferenceRow> {
         reference_reader::rows(&self.load().await["metadata"])
     }
 
@@ -267,7 +267,7 @@ impl Table {
     }
 
     /// Returns the files in the table's folder that its metadata does not refer to.
-    pub async fn strays(&self) -> Vec<PathBuf> {
+    pub async fn unreferenced_files(&self) -> Vec<PathBuf> {
         let known = reference_reader::known(&self.load().await);
         let mut found = files_below(&self.folder().await);
         found.retain(|path| !known.contains(path));
@@ -400,7 +400,7 @@ fn write_rows(metadata: &TableMetadata, rows: &[Row]) -> DataFile {
     entry(FileContent::Data, location, metadata.default_spec_id(), partition, written)
 }
 
-fn write_deletes(metadata: &TableMetadata, target: &Entry, positions: &[u64]) -> DataFile {
+fn write_position_deletes(metadata: &TableMetadata, target: &Entry, positions: &[u64]) -> DataFile {
     let partition: PartitionTuple = target.partition.iter().map(|part| Some(Single::Int(*part))).collect();
     let spec_id = target.spec_id;
     if metadata.format_version() >= 3 {
@@ -421,7 +421,7 @@ fn write_deletes(metadata: &TableMetadata, target: &Entry, positions: &[u64]) ->
     DataFile { referenced_data_file: Some(target.path.clone()), ..written }
 }
 
-fn write_ids(metadata: &TableMetadata, ids: &[i64], part: i32) -> DataFile {
+fn write_equality_deletes(metadata: &TableMetadata, ids: &[i64], part: i32) -> DataFile {
     let mut only = schema();
     only["fields"].as_array_mut().expect("fields").truncate(1);
     let only = Schema::parse(Raw::parse(&only.to_string()).expect("JSON")).expect("a schema");

@@ -185,7 +185,7 @@ impl Deletes {
         deletes
     }
 
-    fn take(&self, entry: &Entry, position: u64, id: Option<i64>) -> bool {
+    fn is_deleted(&self, entry: &Entry, position: u64, id: Option<i64>) -> bool {
         let by_position = self.positions.get(&entry.path).into_iter().flatten();
         let mut by_position = by_position
             .filter(|(number, _)| *number >= entry.sequence_number)
@@ -204,7 +204,7 @@ fn rows_of(entry: &Entry, ids: &[i32], deletes: &Deletes) -> Vec<ReferenceRow> {
     let mut rows = Vec::new();
     for row in 0..columns.rows {
         let position = row as u64;
-        if deletes.take(entry, position, keys.get(row).copied().flatten()) {
+        if deletes.is_deleted(entry, position, keys.get(row).copied().flatten()) {
             continue;
         }
         let offset = i64::try_from(row).expect("a position");

@@ -14,38 +14,38 @@ use crate::fixture::{local, table_path, tables};
 use crate::http::{Client, encode, try_send};
 
 use super::ledger::{Change, Kind, Ledger, Outcome};
-use super::{Arena, HOT, NAMESPACE, PAIR};
+use super::{NAMESPACE, PAIR, SHARED_TABLE, SharedState};
 
 /// State of the catalog at an instant, read shortly after it.
 #[derive(Clone, Debug)]
 pub(super) struct Observation {
     at_ms: i64,
-    seen: Seen,
+    state: VisibleState,
 }
 
 /// Visible effects of the changes, as sets of markers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
+struct VisibleState {
     appends: BTreeSet<String>,
     properties: BTreeSet<String>,
     pair: [BTreeSet<String>; 2],
     tables: BTreeSet<String>,
 }
 
-/// Reads the state of the catalog at the current instant (catalog time travel) every 50 ms until the arena is
-/// closed, and returns at most about `instants_max` of the observations, evenly spaced.
+/// Reads the state of the catalog at the current instant (catalog time travel) every 50 ms until the run is
+/// stopped, and returns at most about `instants_max` of the observations, evenly spaced.
 pub(super) async fn observe(
-    arena: Arc<Arena>,
+    shared: Arc<SharedState>,
     seed: u64,
     instants_max: usize,
 ) -> Result<Vec<Observation>, String> {
     let mut random = StdRng::seed_from_u64(seed ^ 0x0B5);
     let mut observations = Vec::new();
-    while !arena.is_over() {
-        let at_ms = arena.clock.now_ms();
-        let past = arena.client(&mut random).at(&format!("main@{at_ms}"));
-        if let Some(seen) = look(&past).await? {
-            observations.push(Observation { at_ms, seen });
+    while !shared.is_stopped() {
+        let at_ms = shared.clock.now_ms();
+        let past = shared.client(&mut random).at(&format!("main@{at_ms}"));
+        if let Some(state) = read_state(&past).await? {
+            observations.push(Observation { at_ms, state });
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
@@ -54,9 +54,9 @@ pub(super) async fn observe(
 }
 
 /// Reads all visible effects; `None` if some request was not answered.
-async fn look(client: &Client) -> Result<Option<Seen>, String> {
+async fn read_state(client: &Client) -> Result<Option<VisibleState>, String> {
     let mut loaded = Vec::new();
-    for name in [HOT, PAIR[0], PAIR[1]] {
+    for name in [SHARED_TABLE, PAIR[0], PAIR[1]] {
         match read(client, &table_path(NAMESPACE, name)).await? {
             Some(body) => loaded.push(body),
             None => return Ok(None),
@@ -75,10 +75,10 @@ async fn look(client: &Client) -> Result<Option<Seen>, String> {
     for snapshot in snapshots {
         let marker = snapshot["summary"]["marker"].as_str().unwrap_or_default().to_owned();
         if !appends.insert(marker.clone()) {
-            return Err(format!("the append `{marker}` is there twice"));
+            return Err(format!("the append `{marker}` is visible twice"));
         }
     }
-    Ok(Some(Seen {
+    Ok(Some(VisibleState {
         appends,
         properties: properties(&loaded[0]),
         pair: [properties(&loaded[1]), properties(&loaded[2])],
@@ -103,23 +103,26 @@ pub(super) async fn check(
     ledger: &Ledger,
     observations: &[Observation],
 ) -> Result<Vec<(String, u64)>, String> {
-    let seen = look(client).await?.ok_or("the server does not answer at the end")?;
-    check_seen(&seen, ledger, None)?;
+    let state = read_state(client).await?.ok_or("the server does not answer at the end")?;
+    check_state(&state, ledger, None)?;
     for observation in observations {
         let past = client.at(&format!("main@{}", observation.at_ms));
-        let again = look(&past).await?.ok_or("the server does not answer for the past")?;
+        let repeated = read_state(&past).await?.ok_or("the server does not answer for the past")?;
         let at = observation.at_ms;
-        if again != observation.seen {
-            return Err(format!("the past at {at} has changed:\nthen {:?}\nnow {again:?}", observation.seen));
+        if repeated != observation.state {
+            return Err(format!(
+                "the past at {at} has changed:\nthen {:?}\nnow {repeated:?}",
+                observation.state
+            ));
         }
-        check_seen(&again, ledger, Some(at)).map_err(|violation| format!("at {at}: {violation}"))?;
+        check_state(&repeated, ledger, Some(at)).map_err(|violation| format!("at {at}: {violation}"))?;
     }
     let mut files = 0;
-    for name in &seen.tables {
-        files += check_chain(client, name).await?;
+    for name in &state.tables {
+        files += check_metadata_log(client, name).await?;
     }
-    for name in [HOT, PAIR[0], PAIR[1]] {
-        files += check_chain(client, name).await?;
+    for name in [SHARED_TABLE, PAIR[0], PAIR[1]] {
+        files += check_metadata_log(client, name).await?;
     }
     Ok(vec![
         (
@@ -132,38 +135,38 @@ pub(super) async fn check(
 
 /// Returns `Some(true)` if a change must be visible, `Some(false)` if it must not, and `None` if both are
 /// permitted, at an instant or, without `at_ms`, at the end.
-fn must_be(change: Change, at_ms: Option<i64>) -> Option<bool> {
+fn must_be_visible(change: Change, at_ms: Option<i64>) -> Option<bool> {
     match (change.outcome, at_ms) {
         (Outcome::Refused, _) => Some(false),
-        (_, Some(at_ms)) if change.begun_ms > at_ms => Some(false),
+        (_, Some(at_ms)) if change.started_ms > at_ms => Some(false),
         (Outcome::Acknowledged, Some(at_ms)) if change.ended_ms >= at_ms => None,
         (Outcome::Acknowledged, _) => Some(true),
         (Outcome::Unknown, _) => None,
     }
 }
 
-fn check_seen(seen: &Seen, ledger: &Ledger, at_ms: Option<i64>) -> Result<(), String> {
-    if seen.pair[0] != seen.pair[1] {
-        let half: Vec<_> = seen.pair[0].symmetric_difference(&seen.pair[1]).collect();
-        return Err(format!("transactions are half visible: {half:?}"));
+fn check_state(state: &VisibleState, ledger: &Ledger, at_ms: Option<i64>) -> Result<(), String> {
+    if state.pair[0] != state.pair[1] {
+        let partial: Vec<_> = state.pair[0].symmetric_difference(&state.pair[1]).collect();
+        return Err(format!("transactions are partially visible: {partial:?}"));
     }
     for (kind, present) in [
-        (Kind::Append, &seen.appends),
-        (Kind::Property, &seen.properties),
-        (Kind::Transaction, &seen.pair[0]),
+        (Kind::Append, &state.appends),
+        (Kind::Property, &state.properties),
+        (Kind::Transaction, &state.pair[0]),
     ] {
         for (marker, change) in ledger.of(kind) {
-            let is_there = present.contains(marker);
-            if must_be(*change, at_ms).is_some_and(|must| must != is_there) {
-                return Err(format!("{kind:?} `{marker}` is there: {is_there}, but: {change:?}"));
+            let is_visible = present.contains(marker);
+            if must_be_visible(*change, at_ms).is_some_and(|must_be_visible| must_be_visible != is_visible) {
+                return Err(format!("{kind:?} `{marker}` is visible: {is_visible}, but: {change:?}"));
             }
         }
-        if let Some(stranger) = present.iter().find(|marker| ledger.find(kind, marker).is_none()) {
-            return Err(format!("{kind:?} `{stranger}` is there, but nobody made it"));
+        if let Some(unknown_marker) = present.iter().find(|marker| ledger.find(kind, marker).is_none()) {
+            return Err(format!("{kind:?} `{unknown_marker}` is visible, but no writer requested it"));
         }
     }
     for (marker, created) in ledger.of(Kind::Create) {
-        check_table(seen, ledger, marker, *created, at_ms)?;
+        check_table(state, ledger, marker, *created, at_ms)?;
     }
     Ok(())
 }
@@ -171,16 +174,19 @@ fn check_seen(seen: &Seen, ledger: &Ledger, at_ms: Option<i64>) -> Result<(), St
 /// Checks that a table exists under its first name, under its second name, or was dropped, as the ledger
 /// requires, and never under both names.
 fn check_table(
-    seen: &Seen,
+    state: &VisibleState,
     ledger: &Ledger,
     marker: &str,
     created: Change,
     at_ms: Option<i64>,
 ) -> Result<(), String> {
-    let (first, second) = (seen.tables.contains(marker), seen.tables.contains(&format!("renamed-{marker}")));
-    let is_renamed = ledger.find(Kind::Rename, marker).map_or(Some(false), |change| must_be(change, at_ms));
-    let is_dropped = ledger.find(Kind::Drop, marker).map_or(Some(false), |change| must_be(change, at_ms));
-    let is_wrong = match (must_be(created, at_ms), is_renamed, is_dropped) {
+    let (first, second) =
+        (state.tables.contains(marker), state.tables.contains(&format!("renamed-{marker}")));
+    let is_renamed =
+        ledger.find(Kind::Rename, marker).map_or(Some(false), |change| must_be_visible(change, at_ms));
+    let is_dropped =
+        ledger.find(Kind::Drop, marker).map_or(Some(false), |change| must_be_visible(change, at_ms));
+    let is_wrong = match (must_be_visible(created, at_ms), is_renamed, is_dropped) {
         _ if first && second => true,
         (Some(false), _, _) | (_, _, Some(true)) => first || second,
         (Some(true), Some(false), _) => !first || second,
@@ -192,7 +198,7 @@ fn check_table(
         return Ok(());
     }
     Err(format!(
-        "table `{marker}` is there: {first}, renamed: {second}, but it was created: {created:?}, renamed: {:?}, dropped: {:?}",
+        "table `{marker}` is visible: {first}, renamed: {second}, but it was created: {created:?}, renamed: {:?}, dropped: {:?}",
         ledger.find(Kind::Rename, marker),
         ledger.find(Kind::Drop, marker)
     ))
@@ -200,7 +206,7 @@ fn check_table(
 
 /// Checks that the metadata files of all versions of a table exist and can be parsed, and that each extends
 /// the metadata log of the previous one. Returns the number of versions.
-async fn check_chain(client: &Client, name: &str) -> Result<u64, String> {
+async fn check_metadata_log(client: &Client, name: &str) -> Result<u64, String> {
     let path = format!("{}/{}", tables(NAMESPACE), encode(name));
     let body = read(client, &path).await?.ok_or_else(|| format!("`{name}` does not answer"))?;
     let current = body["metadata-location"].as_str().unwrap_or_default().to_owned();
@@ -216,10 +222,11 @@ async fn check_chain(client: &Client, name: &str) -> Result<u64, String> {
         let document: Value =
             serde_json::from_slice(&metadata.to_bytes()).map_err(|error| format!("{file}: {error}"))?;
         if logged(&document) != before {
-            return Err(format!("version {number} of `{name}`, {file}, does not follow on the one before"));
+            return Err(format!("version {number} of `{name}`, {file}, does not extend the previous one"));
         }
-        let counted = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('-').next());
-        if counted.and_then(|number| number.parse::<usize>().ok()) != Some(number) {
+        let number_in_name =
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('-').next());
+        if number_in_name.and_then(|number| number.parse::<usize>().ok()) != Some(number) {
             return Err(format!("version {number} of `{name}` is named {file}"));
         }
         before.push(file.clone());

@@ -19,7 +19,7 @@ pub(super) struct Change {
     pub(super) kind: Kind,
     pub(super) outcome: Outcome,
     /// Time before which the change did not happen: when the request was first sent.
-    pub(super) begun_ms: i64,
+    pub(super) started_ms: i64,
     /// Time by which an acknowledged change had happened: when the response was received.
     pub(super) ended_ms: i64,
     /// Number of repetitions of the request.

@@ -24,7 +24,7 @@ use ledger::Ledger;
 /// Namespace of all tables of the test.
 const NAMESPACE: &str = "torture";
 /// Name of the table that all writers append to.
-const HOT: &str = "hot";
+const SHARED_TABLE: &str = "hot";
 /// Names of two tables that are changed only together.
 const PAIR: [&str; 2] = ["left", "right"];
 
@@ -55,14 +55,14 @@ pub struct Report {
 }
 
 /// State shared by the writers, the killer and the observer.
-struct Arena {
+struct SharedState {
     clients: RwLock<Vec<Client>>,
     ledger: Mutex<Ledger>,
     clock: Clock,
     stop: watch::Sender<bool>,
 }
 
-impl Arena {
+impl SharedState {
     fn client(&self, random: &mut StdRng) -> Client {
         let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
         clients[random.random_range(0..clients.len())].clone()
@@ -72,7 +72,7 @@ impl Arena {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_over(&self) -> bool {
+    fn is_stopped(&self) -> bool {
         *self.stop.borrow()
     }
 }
@@ -97,18 +97,18 @@ pub async fn run(options: &Options) -> Result<Report, String> {
     let mut servers = start(options).await;
     let clients = servers.iter().map(|server| (**server).clone()).collect();
     prepare(&servers[0]).await;
-    let arena = Arc::new(Arena {
+    let shared = Arc::new(SharedState {
         clients: RwLock::new(clients),
         ledger: Mutex::default(),
         clock: Clock::system(),
         stop: watch::Sender::new(false),
     });
 
-    let spawn = |number| tokio::spawn(writer::write(arena.clone(), number, options.seed));
+    let spawn = |number| tokio::spawn(writer::write(shared.clone(), number, options.seed));
     let writers: Vec<_> = (0..options.writers).map(spawn).collect();
-    let observer = tokio::spawn(check::observe(arena.clone(), options.seed, options.instants));
-    let kills = kill(options, &arena, &mut servers).await;
-    arena.stop.send_replace(true);
+    let observer = tokio::spawn(check::observe(shared.clone(), options.seed, options.instants));
+    let kills = kill(options, &shared, &mut servers).await;
+    shared.stop.send_replace(true);
     for writer in writers {
         writer.await.map_err(|error| format!("a writer failed: {error}"))??;
     }
@@ -119,7 +119,7 @@ pub async fn run(options: &Options) -> Result<Report, String> {
         server.restart();
     }
     let mut report = Report { lines: vec![("kills".to_owned(), u64::from(kills))] };
-    let ledger = std::mem::take(&mut *arena.ledger());
+    let ledger = std::mem::take(&mut *shared.ledger());
     report.lines.extend(ledger.counts());
     for server in &servers {
         report.lines.extend(check::check(server, &ledger, &observations).await?);
@@ -149,7 +149,7 @@ async fn start(options: &Options) -> Vec<Firn> {
 
 async fn prepare(client: &Client) {
     client.post("namespaces", &json!({ "namespace": [NAMESPACE] })).await.expect(200);
-    for name in [HOT, PAIR[0], PAIR[1]] {
+    for name in [SHARED_TABLE, PAIR[0], PAIR[1]] {
         // The metadata log retains all versions, so that the whole chain can be checked.
         let properties = json!({ "write.metadata.previous-versions-max": "1000000" });
         let body = json!({ "name": name, "schema": fixture::schema(), "properties": properties });
@@ -159,7 +159,7 @@ async fn prepare(client: &Client) {
 
 /// Kills and restarts random servers at random moments until the required number of kills and duration are
 /// reached; returns the number of kills.
-async fn kill(options: &Options, arena: &Arena, servers: &mut [Firn]) -> u32 {
+async fn kill(options: &Options, shared: &SharedState, servers: &mut [Firn]) -> u32 {
     let mut random = StdRng::seed_from_u64(options.seed ^ 0xD1E);
     let stopwatch = Stopwatch::start();
     let mut kills = 0;
@@ -169,7 +169,7 @@ async fn kill(options: &Options, arena: &Arena, servers: &mut [Firn]) -> u32 {
         let number = random.random_range(0..servers.len());
         tokio::task::block_in_place(|| servers[number].restart());
         let client = (*servers[number]).clone();
-        arena.clients.write().unwrap_or_else(PoisonError::into_inner)[number] = client;
+        shared.clients.write().unwrap_or_else(PoisonError::into_inner)[number] = client;
         kills += 1;
     }
     kills

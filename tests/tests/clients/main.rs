@@ -18,7 +18,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 on_both_databases!(
     icebergs_compatibility_kit_passes,
     pyicebergs_own_catalog_tests_pass,
-    engines_read_what_the_others_wrote,
+    engines_read_tables_of_each_other,
 );
 
 async fn icebergs_compatibility_kit_passes(backend: Backend) {
@@ -38,7 +38,7 @@ async fn pyicebergs_own_catalog_tests_pass(backend: Backend) {
     pass(&firn, "clients/run-pyiceberg", &[firn.root()]);
 }
 
-async fn engines_read_what_the_others_wrote(backend: Backend) {
+async fn engines_read_tables_of_each_other(backend: Backend) {
     let _turn = ONE_AT_A_TIME.lock().await;
     // The suite expires snapshots a moment after they were replaced; the retention for time travel would
     // protect them.
@@ -52,7 +52,7 @@ async fn engines_read_what_the_others_wrote(backend: Backend) {
     pass_as(&firn, "clients/run", suite);
 }
 
-/// `engines_read_what_the_others_wrote` has already compared each table with more filters, with plans that
+/// `engines_read_tables_of_each_other` has already compared each table with more filters, with plans that
 /// are completed at once. Creating the tables takes most of the time, so asynchronous and paged plans share
 /// one run.
 #[test]
@@ -82,7 +82,7 @@ fn inspect_and_maintain_work_with_another_catalog() {
         suite.args([&reference.root, "rck", "test_inspect.py"]).env("FIRN_REFERENCE", "1");
         pass_suite("clients/run-inspect", suite);
         let mut suite = Command::new(program("clients/run"));
-        let tests = "small_files_become_one or old_snapshots_go";
+        let tests = "small_files_become_one or old_snapshots_are_expired";
         suite.args([&reference.root, "rck", "test_rewrites.py", "-k", tests]).env("FIRN_REFERENCE", "1");
         pass_suite("clients/run-maintain", suite);
     });

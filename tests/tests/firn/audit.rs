@@ -9,15 +9,15 @@ use tests::process::{Backend, Firn};
 
 use crate::endpoints;
 
-async fn lines(firn: &Firn) -> Vec<AuditEntry> {
+async fn read_entries(firn: &Firn) -> Vec<AuditEntry> {
     let db = database::open(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
     let all = AuditFilter { object_id: None, from_ms: 0, before: None };
-    let lines = audit::list(&db, all, 10_000).await.unwrap();
+    let entries = audit::list(&db, all, 10_000).await.unwrap();
     db.close().await;
-    lines
+    entries
 }
 
-async fn every_change_leaves_exactly_one_line(backend: Backend) {
+async fn every_change_has_exactly_one_audit_entry(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let mut endpoints = endpoints::all(&firn).await;
     endpoints.extend(endpoints::governance(&firn).await);
@@ -30,19 +30,19 @@ async fn every_change_leaves_exactly_one_line(backend: Backend) {
         expected.push((endpoint, request_id));
     }
     firn.stop();
-    let lines = lines(&firn).await;
+    let entries = read_entries(&firn).await;
     for (endpoint, request_id) in expected {
-        let found: Vec<_> = lines.iter().filter(|line| line.request_id == request_id).collect();
-        let actions: Vec<_> = found.iter().map(|line| line.action.as_str()).collect();
+        let found: Vec<_> = entries.iter().filter(|entry| entry.request_id == request_id).collect();
+        let actions: Vec<_> = found.iter().map(|entry| entry.action.as_str()).collect();
         assert_eq!(actions, endpoint.action.into_iter().collect::<Vec<_>>(), "{}", endpoint.route);
-        for line in found {
-            assert_eq!((line.caller.as_str(), line.outcome.as_str()), ("local-administrator", "done"));
-            assert!(line.object_name.starts_with("main/") && line.object_id.is_some(), "{line:?}");
+        for entry in found {
+            assert_eq!((entry.caller.as_str(), entry.outcome.as_str()), ("local-administrator", "done"));
+            assert!(entry.object_name.starts_with("main/") && entry.object_id.is_some(), "{entry:?}");
         }
     }
 }
 
-async fn a_transaction_leaves_one_line_for_each_table(backend: Backend) {
+async fn a_transaction_has_one_audit_entry_for_each_table(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     fixture::create_table(&firn, &ns, "a").await;
@@ -53,14 +53,17 @@ async fn a_transaction_leaves_one_line_for_each_table(backend: Backend) {
     let headers = [("x-request-id", request_id.as_str())];
     firn.send("POST", "transactions/commit", Some(changes.to_string()), &headers).await.expect(204);
     firn.stop();
-    let lines = lines(&firn).await;
-    let mut names: Vec<_> =
-        lines.iter().filter(|line| line.request_id == request_id).map(|line| &line.object_name).collect();
+    let entries = read_entries(&firn).await;
+    let mut names: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.request_id == request_id)
+        .map(|entry| &entry.object_name)
+        .collect();
     names.sort();
     assert_eq!(names, [&format!("main/{ns}.a"), &format!("main/{ns}.b")]);
 }
 
-async fn what_is_refused_or_repeated_leaves_no_line(backend: Backend) {
+async fn refused_and_repeated_requests_have_no_audit_entry(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     fixture::create_table(&firn, &ns, "t").await;
@@ -74,12 +77,12 @@ async fn what_is_refused_or_repeated_leaves_no_line(backend: Backend) {
     firn.delete(&fixture::namespace_path(&ns)).await.expect(409);
     firn.delete(&fixture::table_path(&ns, "none")).await.expect(404);
     firn.stop();
-    let actions: Vec<_> = lines(&firn).await.into_iter().rev().map(|line| line.action).collect();
+    let actions: Vec<_> = read_entries(&firn).await.into_iter().rev().map(|entry| entry.action).collect();
     assert_eq!(actions, ["create-namespace", "create-table", "commit-table"]);
 }
 
 tests::on_both_databases!(
-    every_change_leaves_exactly_one_line,
-    a_transaction_leaves_one_line_for_each_table,
-    what_is_refused_or_repeated_leaves_no_line,
+    every_change_has_exactly_one_audit_entry,
+    a_transaction_has_one_audit_entry_for_each_table,
+    refused_and_repeated_requests_have_no_audit_entry,
 );

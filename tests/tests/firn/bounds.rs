@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use tests::fixture::{self, create_table};
 use tests::process::{self, Backend, Firn};
 
-use crate::maintenance::{at_job, call, get, held, lease, post, queue, table};
+use crate::maintenance::{call, get, job_path, lease, lease_of, post, queue, table_identifier};
 
 const MB: usize = 1 << 20;
 
 /// Starts a server with a job that is leased by a worker; returns the lease as well.
-async fn leased(backend: Backend) -> (Firn, Value) {
+async fn lease_job(backend: Backend) -> (Firn, Value) {
     let firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
@@ -28,17 +28,19 @@ fn folder_bytes(firn: &Firn) -> u64 {
 }
 
 async fn heartbeats_of_any_size_leave_the_database_small(backend: Backend) {
-    let (firn, leased) = leased(backend).await;
-    let path = at_job(&leased, "heartbeat");
-    let beat = |activity: String| json!({ "lease": held(&leased), "progress": { "activity": activity } });
+    let (firn, leased) = lease_job(backend).await;
+    let path = job_path(&leased, "heartbeat");
+    let heartbeat =
+        |activity: String| json!({ "lease": lease_of(&leased), "progress": { "activity": activity } });
     let before = folder_bytes(&firn);
     for _ in 0..25 {
-        let message =
-            post(&firn, &path, &beat("x".repeat(2 * MB))).await.error_message(400, "BadRequestException");
+        let message = post(&firn, &path, &heartbeat("x".repeat(2 * MB)))
+            .await
+            .error_message(400, "BadRequestException");
         assert!(message.contains("16384") && message.len() < 1_000, "{message}");
     }
     for _ in 0..200 {
-        post(&firn, &path, &beat("y".repeat(16_000))).await.expect(200);
+        post(&firn, &path, &heartbeat("y".repeat(16_000))).await.expect(200);
     }
     let grown = folder_bytes(&firn).saturating_sub(before);
     assert!(grown < 16 * MB as u64, "{grown} bytes more after 25 refused heartbeats and 200 others");
@@ -47,8 +49,8 @@ async fn heartbeats_of_any_size_leave_the_database_small(backend: Backend) {
 }
 
 async fn paths_are_bounded_in_length_and_number(backend: Backend) {
-    let (firn, leased) = leased(backend).await;
-    let path = at_job(&leased, "outputs");
+    let (firn, leased) = lease_job(backend).await;
+    let path = job_path(&leased, "outputs");
     for (add, text) in [
         (vec!["x".repeat(3_000)], "2048"),
         (vec!["y".repeat(2 * MB)], "2048"),
@@ -56,23 +58,23 @@ async fn paths_are_bounded_in_length_and_number(backend: Backend) {
         ((0..10_001).map(|number| number.to_string()).collect(), "10000"),
     ] {
         for body in [
-            json!({ "lease": held(&leased), "register": add }),
-            json!({ "lease": held(&leased), "release": add }),
+            json!({ "lease": lease_of(&leased), "register": add }),
+            json!({ "lease": lease_of(&leased), "release": add }),
         ] {
-            post(&firn, &path, &body).await.refused(400, "BadRequestException", text);
+            post(&firn, &path, &body).await.expect_error(400, "BadRequestException", text);
         }
     }
     let location = leased["table"]["table"].as_str().unwrap();
     assert_eq!(location, "t");
 }
 
-async fn what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refused(backend: Backend) {
+async fn long_errors_and_results_of_workers_are_truncated_and_long_lists_refused(backend: Backend) {
     let long = "ü".repeat(MB);
-    let (firn, leased) = leased(backend).await;
+    let (firn, leased) = lease_job(backend).await;
     let id = leased["job"]["job-id"].as_str().unwrap().to_owned();
-    let finish = at_job(&leased, "finish");
+    let finish = job_path(&leased, "finish");
     let outcome = json!({ "outcome": "retry", "error": format!("\0{long}"), "after-ms": 0 });
-    post(&firn, &finish, &json!({ "lease": held(&leased), "outcome": outcome })).await.expect(204);
+    post(&firn, &finish, &json!({ "lease": lease_of(&leased), "outcome": outcome })).await.expect(204);
     let error = get(&firn, &format!("jobs/{id}")).await["error"].as_str().unwrap().to_owned();
     assert!(
         error.starts_with("üü") && error.ends_with("ü…") && error.len() <= 4_096,
@@ -80,17 +82,17 @@ async fn what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refus
         error.len()
     );
 
-    let again = lease(&firn, "w").await;
-    let finish = at_job(&again, "finish");
+    let second = lease(&firn, "w").await;
+    let finish = job_path(&second, "finish");
     let next = |reason: &str| json!({ "action": "compact", "reason": reason, "priority": 1 });
     let many = json!({ "outcome": "succeeded", "result": {}, "next": vec![next("r"); 101] });
-    post(&firn, &finish, &json!({ "lease": held(&again), "outcome": many })).await.refused(
+    post(&firn, &finish, &json!({ "lease": lease_of(&second), "outcome": many })).await.expect_error(
         400,
         "BadRequestException",
         "at most 100",
     );
     let outcome = json!({ "outcome": "succeeded", "result": { "numbers": long }, "next": [next(&long)] });
-    post(&firn, &finish, &json!({ "lease": held(&again), "outcome": outcome })).await.expect(204);
+    post(&firn, &finish, &json!({ "lease": lease_of(&second), "outcome": outcome })).await.expect(204);
     let job = get(&firn, &format!("jobs/{id}")).await;
     assert_eq!(job["state"], "succeeded");
     assert!(job["result"]["omitted"].as_str().unwrap().contains("262144"), "{}", job["result"]);
@@ -98,12 +100,12 @@ async fn what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refus
     assert!(jobs.to_string().len() < 100_000);
 }
 
-async fn reasons_names_and_policies_are_refused_with_their_bound(backend: Backend) {
+async fn too_long_reasons_names_and_policies_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
     let long = "x".repeat(MB);
-    let names = table(&ns, "t");
+    let names = table_identifier(&ns, "t");
     for (path, body, text) in [
         ("pause", json!({ "table": names, "reason": long }), "1000"),
         ("pause", json!({ "table": names, "reason": "a\0b" }), "0x00"),
@@ -112,7 +114,7 @@ async fn reasons_names_and_policies_are_refused_with_their_bound(backend: Backen
         ("jobs/lease", json!({ "worker": "\0" }), "0x00"),
         ("jobs", json!({ "table": names, "action": "compact", "policy": { &long: {} } }), ""),
         ("jobs", json!({ "table": names, "action": long }), ""),
-        ("jobs", json!({ "table": table(&ns, &long), "action": "compact" }), "512"),
+        ("jobs", json!({ "table": table_identifier(&ns, &long), "action": "compact" }), "512"),
     ] {
         let reply = post(firn, path, &body).await;
         assert_eq!(reply.status, 400, "{path}: {}", reply.text());
@@ -134,7 +136,7 @@ async fn reasons_names_and_policies_are_refused_with_their_bound(backend: Backen
     firn.check_no_panic();
 }
 
-async fn no_message_gives_back_all_that_was_sent(backend: Backend) {
+async fn error_messages_do_not_repeat_long_input(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -171,7 +173,7 @@ async fn no_message_gives_back_all_that_was_sent(backend: Backend) {
 tests::on_both_databases!(
     heartbeats_of_any_size_leave_the_database_small,
     paths_are_bounded_in_length_and_number,
-    what_a_worker_says_at_the_end_is_cut_and_what_it_could_shorten_is_refused,
-    reasons_names_and_policies_are_refused_with_their_bound,
-    no_message_gives_back_all_that_was_sent,
+    long_errors_and_results_of_workers_are_truncated_and_long_lists_refused,
+    too_long_reasons_names_and_policies_are_refused,
+    error_messages_do_not_repeat_long_input,
 );

@@ -7,7 +7,7 @@ use tests::reaper;
 
 use crate::endpoints;
 
-async fn the_only_warehouse_need_not_be_named(backend: Backend) {
+async fn the_only_warehouse_is_the_default(backend: Backend) {
     let firn = process::shared(backend).await;
     let unnamed = firn.request("GET", "/v1/config", None, &[]).await.expect(200).json();
     for path in ["/v1/config?warehouse=main", "/v1/config?warehouse=", "/v1/config?warehouse=main&unknown=1"]
@@ -18,7 +18,7 @@ async fn the_only_warehouse_need_not_be_named(backend: Backend) {
     assert_eq!(unnamed["idempotency-key-lifetime"], "PT1440M");
 }
 
-async fn it_advertises_what_is_served_and_nothing_else(backend: Backend) {
+async fn the_configuration_lists_exactly_the_served_endpoints(backend: Backend) {
     let firn = process::shared(backend).await;
     let config = firn.request("GET", "/v1/config", None, &[]).await.expect(200).json();
     let mut advertised: Vec<_> =
@@ -34,8 +34,8 @@ async fn an_unknown_warehouse_is_404(backend: Backend) {
     for name in ["other", "MAIN", "main ", "😀", "../main", "main%2F", "\u{0}"] {
         let path = format!("/v1/config?warehouse={}", encode(name));
         let reply = firn.request("GET", &path, None, &[]).await;
-        reply.refused(404, "NoSuchWarehouseException", "Warehouse does not exist: ");
-        firn.at(name).get("namespaces").await.refused(404, "NoSuchWarehouseException", "does not exist");
+        reply.expect_error(404, "NoSuchWarehouseException", "Warehouse does not exist: ");
+        firn.at(name).get("namespaces").await.expect_error(404, "NoSuchWarehouseException", "does not exist");
     }
 }
 
@@ -64,7 +64,7 @@ async fn an_instant_is_part_of_the_prefix(backend: Backend) {
     ] {
         let path = format!("/v1/config?warehouse=main@{instant}");
         let reply = firn.request("GET", &path, None, &[]).await;
-        reply.refused(400, "IllegalArgumentException", "Invalid");
+        reply.expect_error(400, "IllegalArgumentException", "Invalid");
     }
 }
 
@@ -88,25 +88,29 @@ async fn every_endpoint_serves_the_default_warehouse_without_a_prefix(backend: B
     let odd = serde_json::json!({ "namespace": ["namespaces"] });
     firn.post("namespaces", &odd).await.expect(200);
     firn.request("GET", "/v1/namespaces/namespaces?x=%2F", None, &[]).await.expect(200);
-    firn.request("GET", "/v1/namespaces/nowhere", None, &[]).await.refused(
+    firn.request("GET", "/v1/namespaces/nowhere", None, &[]).await.expect_error(
         404,
         "NoSuchNamespaceException",
         "nowhere",
     );
-    firn.request("GET", "/v1/nowhere", None, &[]).await.refused(404, "NotFoundException", "no such route");
+    firn.request("GET", "/v1/nowhere", None, &[]).await.expect_error(
+        404,
+        "NotFoundException",
+        "no such route",
+    );
     let foreign = firn.request("GET", "/v1/namespaces", None, &[("host", "evil.example")]).await;
-    foreign.refused(403, "ForbiddenException", "evil.example");
+    foreign.expect_error(403, "ForbiddenException", "evil.example");
 }
 
 tests::on_both_databases!(
     every_endpoint_serves_the_default_warehouse_without_a_prefix,
-    the_only_warehouse_need_not_be_named,
-    it_advertises_what_is_served_and_nothing_else,
+    the_only_warehouse_is_the_default,
+    the_configuration_lists_exactly_the_served_endpoints,
     an_unknown_warehouse_is_404,
     an_instant_is_part_of_the_prefix,
 );
 
-tests::on_sqlite!(variables_that_are_no_settings_do_not_keep_a_server_from_starting);
+tests::on_sqlite!(unrelated_variables_do_not_prevent_a_start);
 
 /// Returns the message with which `firn serve` refuses to start.
 fn refusal(arguments: &[&str], env: &[(&str, &str)]) -> String {
@@ -115,11 +119,11 @@ fn refusal(arguments: &[&str], env: &[(&str, &str)]) -> String {
     command.current_dir(&folder).args(arguments).envs(env.iter().copied());
     let output = command.output().unwrap();
     assert!(!output.status.success(), "{arguments:?} {env:?} was accepted");
-    assert!(std::fs::read_dir(&folder).unwrap().next().is_none(), "a refused start left something behind");
+    assert!(std::fs::read_dir(&folder).unwrap().next().is_none(), "a refused start left files");
     String::from_utf8(output.stderr).unwrap()
 }
 
-async fn variables_that_are_no_settings_do_not_keep_a_server_from_starting(backend: Backend) {
+async fn unrelated_variables_do_not_prevent_a_start(backend: Backend) {
     let others = ["FIRN_BINARY", "FIRN_PORT_8181_TCP_ADDR", "FIRN_SERVICE_HOST", "FIRN_LISEN", "FIRN_URI"];
     let setup =
         others.into_iter().fold(Setup::new(backend).await, |setup, name| setup.with(name, "tcp://10.0.0.1"));
@@ -134,10 +138,10 @@ async fn variables_that_are_no_settings_do_not_keep_a_server_from_starting(backe
     assert_eq!(log.matches("is not a setting").count(), 2, "{log}");
     // The banner informs about automatic changes of tables, and how to prevent them.
     let banner = firn.banner();
-    for told in
+    for expected in
         ["deleted 5 days after", "retention.time-travel-minutes", "FIRN_MAINTENANCE__WORKERS=0", "enabled"]
     {
-        assert!(banner.contains(told), "no `{told}` in {banner}");
+        assert!(banner.contains(expected), "no `{expected}` in {banner}");
     }
 }
 
@@ -155,9 +159,9 @@ fn an_unknown_variable_flag_or_command_is_an_error_that_names_it() {
         (&["serve"], &[("FIRN_LIMITS__PAGE_ENTRIES", "0")], "page-entries"),
         (&["serve"], &[("FIRN_LOG__LEVEL", "in=fo=x")], "log.level"),
     ] {
-        let said = refusal(arguments, env);
-        assert!(said.to_lowercase().contains(name), "{arguments:?} {env:?}: {said}");
-        assert!(!said.contains("panicked"), "{said}");
+        let message = refusal(arguments, env);
+        assert!(message.to_lowercase().contains(name), "{arguments:?} {env:?}: {message}");
+        assert!(!message.contains("panicked"), "{message}");
     }
 }
 
@@ -169,31 +173,34 @@ fn an_unknown_key_in_the_file_is_an_error_that_names_it() {
         [("lisen = 'x'", "lisen"), ("[limits]\nbody-bites = 1", "body-bites"), ("listen = ", "firn.toml")]
     {
         std::fs::write(&file, text).unwrap();
-        let said = refusal(&["serve", "--config", file.to_str().unwrap()], &[]);
-        assert!(said.contains(name), "{text}: {said}");
+        let message = refusal(&["serve", "--config", file.to_str().unwrap()], &[]);
+        assert!(message.contains(name), "{text}: {message}");
     }
 }
 
 #[test]
 fn listening_beyond_the_machine_is_refused_with_a_hint() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
-        let said = refusal(&["serve", "--listen", address], &[]);
-        assert!(said.contains(address) && said.contains("refusing to listen"), "{said}");
-        assert!(said.contains("authenticat") && said.contains("127.0.0.1"), "no hint: {said}");
+        let message = refusal(&["serve", "--listen", address], &[]);
+        assert!(message.contains(address) && message.contains("refusing to listen"), "{message}");
+        assert!(message.contains("authenticat") && message.contains("127.0.0.1"), "no hint: {message}");
     }
 }
 
 #[test]
 fn a_database_that_cannot_be_used_is_named_without_its_password() {
-    let said = refusal(&["serve", "--database-url", "mysql://u:geheim@h/d", "--data-dir", "."], &[]);
-    assert!(said.contains("sqlite://") && said.contains("postgres://"), "{said}");
-    assert!(!said.contains("geheim"), "{said}");
-    let said =
+    let message = refusal(&["serve", "--database-url", "mysql://u:geheim@h/d", "--data-dir", "."], &[]);
+    assert!(message.contains("sqlite://") && message.contains("postgres://"), "{message}");
+    assert!(!message.contains("geheim"), "{message}");
+    let message =
         refusal(&["serve", "--database-url", "postgres://u:geheim@127.0.0.1:1/d", "--data-dir", "."], &[]);
-    assert!(!said.contains("geheim") && !said.contains("panicked"), "{said}");
+    assert!(!message.contains("geheim") && !message.contains("panicked"), "{message}");
     let url = "postgres://127.0.0.1:1/d?passwrod=geheim&geheim&x%67=geheim&sslmode=disable";
-    let said = refusal(&["serve", "--database-url", url, "--data-dir", "."], &[]);
-    assert!(said.contains("passwrod") && said.contains("xg") && !said.contains("geheim"), "{said}");
+    let message = refusal(&["serve", "--database-url", url, "--data-dir", "."], &[]);
+    assert!(
+        message.contains("passwrod") && message.contains("xg") && !message.contains("geheim"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -213,16 +220,16 @@ fn later_sources_override_earlier_ones() {
         assert_eq!(page["namespaces"].as_array().unwrap().len(), 2);
         let long = "x".repeat(1000);
         let reply = firn.post("namespaces", &serde_json::json!({ "namespace": [long] })).await;
-        reply.refused(413, "BadRequestException", "1000 bytes");
+        reply.expect_error(413, "BadRequestException", "1000 bytes");
     });
 }
 
 #[test]
-fn a_second_server_on_the_same_data_is_refused_and_the_first_goes_on() {
+fn a_second_server_on_the_same_data_is_refused_and_the_first_continues() {
     process::run(async {
         let firn = Firn::new(Backend::Sqlite).await;
-        let Err(said) = Firn::try_start(firn.setup().clone()) else { panic!("a second server started") };
-        assert!(said.contains("another firn uses the data directory"), "{said}");
+        let Err(message) = Firn::try_start(firn.setup().clone()) else { panic!("a second server started") };
+        assert!(message.contains("another firn uses the data directory"), "{message}");
         firn.get("namespaces").await.expect(200);
     });
 }
@@ -234,8 +241,8 @@ fn a_warehouse_cannot_be_moved_by_its_configuration() {
         firn.stop();
         let elsewhere = reaper::folder("elsewhere");
         let setup = firn.setup().clone().with("FIRN_WAREHOUSE__LOCATION", elsewhere.to_str().unwrap());
-        let Err(said) = Firn::try_start(setup) else { panic!("the warehouse moved") };
-        assert!(said.contains("a warehouse cannot move"), "{said}");
+        let Err(message) = Firn::try_start(setup) else { panic!("the warehouse moved") };
+        assert!(message.contains("a warehouse cannot move"), "{message}");
     });
 }
 
@@ -249,15 +256,15 @@ fn no_warehouse_lies_in_another() {
         let inside = named.clone().with("FIRN_WAREHOUSE__LOCATION", &format!("file:{root}/a"));
         // Without a location, it would have the same one as `main`.
         for setup in [named.clone(), inside] {
-            let Err(said) = Firn::try_start(setup) else { panic!("two warehouses share a folder") };
-            assert!(said.contains("overlaps with that of warehouse `main`"), "{said}");
+            let Err(message) = Firn::try_start(setup) else { panic!("two warehouses share a folder") };
+            assert!(message.contains("overlaps with that of warehouse `main`"), "{message}");
         }
         Firn::start(named.with("FIRN_WAREHOUSE__LOCATION", &format!("{root}2")));
     });
 }
 
 #[test]
-fn help_teaches_every_setting() {
+fn the_help_describes_every_setting() {
     let output = clean(process::binary().to_str().unwrap()).args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     for name in [

@@ -14,16 +14,16 @@ use tests::process::{self, Backend, Firn, Setup};
 /// Connection preface of an HTTP/2 client, with empty settings.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 /// Timeout of a read. No response of these tests takes longer, except on a heavily loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn connect(firn: &Firn) -> TcpStream {
     let stream = TcpStream::connect(firn.root().trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
     stream
 }
 
 /// Opens a connection and sends bytes.
-fn sent(firn: &Firn, bytes: &[u8]) -> TcpStream {
+fn connect_and_send(firn: &Firn, bytes: &[u8]) -> TcpStream {
     let mut stream = connect(firn);
     // The server may refuse the connection before it has read all bytes.
     drop(stream.write_all(bytes));
@@ -31,32 +31,32 @@ fn sent(firn: &Firn, bytes: &[u8]) -> TcpStream {
 }
 
 /// Reads until the server closes the connection; fails if it does not.
-fn rest(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
+fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut response = Vec::new();
+    match stream.read_to_end(&mut response) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
         Err(error) => panic!("the connection was not closed: {error}"),
     }
-    String::from_utf8_lossy(&answer).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 /// Reads the response to `GET /health/live`.
-fn check_alive(stream: &mut TcpStream) {
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"}") {
+fn check_liveness(stream: &mut TcpStream) {
+    let mut response = Vec::new();
+    while !response.ends_with(b"}") {
         let mut byte = [0];
         stream.read_exact(&mut byte).unwrap();
-        answer.push(byte[0]);
+        response.push(byte[0]);
     }
-    assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&answer));
+    assert!(response.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&response));
 }
 
 /// Asserts that a response is an error in the form of the protocol.
 #[track_caller]
-fn check_refusal(answer: &str, status: u16, text: &str) {
-    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+fn check_error(response: &str, status: u16, text: &str) {
+    assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
     let body: Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["error"]["code"], status, "{body}");
@@ -82,7 +82,7 @@ async fn check_reset(stream: &TcpStream) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("a client that reads nothing keeps its connection");
+    panic!("the connection of a client that reads nothing is not closed");
 }
 
 /// Waits until a time series has a value.
@@ -97,12 +97,12 @@ async fn wait_for(firn: &Firn, series: &str, expected: f64) {
 }
 
 /// Returns the bytes that have arrived on a connection that remains open.
-fn answers_so_far(mut stream: &TcpStream) -> String {
+fn received_so_far(mut stream: &TcpStream) -> String {
     stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     // Ends with the timeout.
-    drop(stream.read_to_end(&mut answer));
-    String::from_utf8_lossy(&answer).into_owned()
+    drop(stream.read_to_end(&mut response));
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 /// Waits until at most `count` connections are open, including the one of this request.
@@ -128,7 +128,7 @@ async fn server(settings: &[(&str, &str)]) -> Firn {
 }
 
 #[test]
-fn connections_that_say_nothing_or_half_of_it_are_closed() {
+fn connections_without_a_complete_request_are_closed() {
     process::run(async {
         let firn = server(&[("HEADER_MS", "400")]).await;
         let mut silent = Vec::new();
@@ -141,16 +141,16 @@ fn connections_that_say_nothing_or_half_of_it_are_closed() {
                 4 => &PREFACE[..PREFACE.len() - 4],
                 _ => b"GET /v1/config HTTP/1.1\r\nHost: loc",
             };
-            silent.push((round % 6, sent(&firn, bytes)));
+            silent.push((round % 6, connect_and_send(&firn, bytes)));
         }
         firn.get("namespaces").await.expect(200);
         for (kind, stream) in &mut silent {
-            let answer = rest(stream);
+            let response = read_to_end(stream);
             match kind {
-                5 => check_refusal(&answer, 408, "limits.header-ms"),
-                0..=2 => assert!(answer.is_empty(), "{answer}"),
+                5 => check_error(&response, 408, "limits.header-ms"),
+                0..=2 => assert!(response.is_empty(), "{response}"),
                 // HTTP/2 settings and `GOAWAY`.
-                _ => assert!(!answer.starts_with("HTTP"), "{answer}"),
+                _ => assert!(!response.starts_with("HTTP"), "{response}"),
             }
         }
         wait_for_connections(&firn, 2.0).await;
@@ -163,44 +163,44 @@ fn a_connection_may_idle_between_requests_but_not_for_ever() {
     process::run(async {
         let firn = server(&[("HEADER_MS", "300"), ("IDLE_MS", "1500")]).await;
         let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        let mut stream = sent(&firn, request);
+        let mut stream = connect_and_send(&firn, request);
         for _ in 0..3 {
             // Longer than the time limit for the headers of a request.
             tokio::time::sleep(Duration::from_millis(600)).await;
-            check_alive(&mut stream);
+            check_liveness(&mut stream);
             stream.write_all(request).unwrap();
         }
-        rest(&mut stream);
+        read_to_end(&mut stream);
         // A second request that is never completed has the same time limit as a first one.
-        let mut stream = sent(&firn, &[&request[..], b"GET /health"].concat());
-        let answer = rest(&mut stream);
-        assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
+        let mut stream = connect_and_send(&firn, &[&request[..], b"GET /health"].concat());
+        let response = read_to_end(&mut stream);
+        assert!(response.contains("HTTP/1.1 408 "), "{response}");
         wait_for_connections(&firn, 2.0).await;
     });
 }
 
 #[test]
-fn beyond_the_limit_a_connection_is_told_503_and_those_before_go_on() {
+fn connections_above_the_limit_get_503_and_earlier_ones_continue() {
     process::run(async {
         let firn = server(&[("CONNECTIONS", "20")]).await;
         let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        let mut open: Vec<_> = (0..20).map(|_| sent(&firn, request)).collect();
-        open.iter_mut().for_each(check_alive);
+        let mut open: Vec<_> = (0..20).map(|_| connect_and_send(&firn, request)).collect();
+        open.iter_mut().for_each(check_liveness);
         for bytes in [&b""[..], request, PREFACE] {
-            check_refusal(&rest(&mut sent(&firn, bytes)), 503, "limits.connections");
+            check_error(&read_to_end(&mut connect_and_send(&firn, bytes)), 503, "limits.connections");
         }
         // Many connections that remain open, so that the server cannot wait for the end of refused
         // connections any more.
         let mut many: Vec<_> = (0..200).map(|_| connect(&firn)).collect();
         for stream in &mut many {
-            check_refusal(&rest(stream), 503, "limits.connections");
+            check_error(&read_to_end(stream), 503, "limits.connections");
         }
         for bytes in [&b""[..], request, PREFACE] {
-            check_refusal(&rest(&mut sent(&firn, bytes)), 503, "limits.connections");
+            check_error(&read_to_end(&mut connect_and_send(&firn, bytes)), 503, "limits.connections");
         }
         drop(many);
         open[0].write_all(request).unwrap();
-        check_alive(&mut open[0]);
+        check_liveness(&mut open[0]);
         open.truncate(1);
         wait_for_connections(&firn, 20.0).await;
         let metrics = metrics(&firn).await;
@@ -209,9 +209,9 @@ fn beyond_the_limit_a_connection_is_told_503_and_those_before_go_on() {
 }
 
 #[test]
-fn whoever_is_refused_in_the_middle_of_a_body_reads_why() {
+fn a_refusal_in_the_middle_of_a_body_reaches_the_client() {
     process::run(async {
-        for (setting, status, told) in
+        for (setting, status, expected) in
             [("BODIES_BYTES", 503, "limits.bodies-bytes"), ("BODY_BYTES", 413, "limits.body-bytes")]
         {
             let firn = server(&[(setting, "1048576")]).await;
@@ -222,7 +222,7 @@ fn whoever_is_refused_in_the_middle_of_a_body_reads_why() {
             let head = format!("{head}Content-Length: {}\r\n\r\n", body.len());
             let mut stream = connect(&firn);
             stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
-            check_refusal(&rest(&mut stream), status, told);
+            check_error(&read_to_end(&mut stream), status, expected);
         }
     });
 }
@@ -242,21 +242,21 @@ fn a_process_without_descriptors_answers_503_and_survives() {
         limit("60:4096");
         let mut open: Vec<_> = (0..60).map(|_| connect(&firn)).collect();
         let request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        let answer = rest(&mut sent(&firn, request));
-        check_refusal(&answer, 503, "file descriptor");
+        let response = read_to_end(&mut connect_and_send(&firn, request));
+        check_error(&response, 503, "file descriptor");
         // Connections that were accepted before are answered, except for requests that need a file, which are
         // refused.
         let change = commit(&[], &[set_property("k", "v")]).to_string();
         let head = "HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n";
         let body = format!("POST /v1/main/{path} {head}Content-Length: {}\r\n\r\n{change}", change.len());
         open[0].write_all(body.as_bytes()).unwrap();
-        check_refusal(&rest(&mut open[0]), 503, "limit of open files");
+        check_error(&read_to_end(&mut open[0]), 503, "limit of open files");
         open.clear();
         limit("1024:4096");
         // Connections that waited in the listen queue are accepted and found to be closed; then everything
         // works again.
-        let answer = rest(&mut sent(&firn, request));
-        assert!(answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        let response = read_to_end(&mut connect_and_send(&firn, request));
+        assert!(response.starts_with("HTTP/1.1 200 ") || response.starts_with("HTTP/1.1 503 "), "{response}");
         wait_for_connections(&firn, 3.0).await;
         firn.post(&path, &commit(&[], &[set_property("k", "v")])).await.expect(200);
         firn.check_no_panic();
@@ -264,7 +264,7 @@ fn a_process_without_descriptors_answers_503_and_survives() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_answers_is_dropped() {
+fn a_client_that_does_not_read_responses_is_disconnected() {
     process::run(async {
         let firn = server(&[("STALL_MS", "800")]).await;
         let ns = fixture::namespace(&firn).await;
@@ -273,8 +273,8 @@ fn a_client_that_does_not_read_its_answers_is_dropped() {
         let large = commit(&[], &[set_property("k", &"x".repeat(8 << 20))]);
         firn.post(&path, &large).await.expect(200);
         let request = format!("GET /v1/main/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        let deaf: Vec<_> = (0..5).map(|_| sent(&firn, request.repeat(4).as_bytes())).collect();
-        for stream in &deaf {
+        let streams: Vec<_> = (0..5).map(|_| connect_and_send(&firn, request.repeat(4).as_bytes())).collect();
+        for stream in &streams {
             check_reset(stream).await;
         }
         // A client that reads receives the complete response.
@@ -283,7 +283,7 @@ fn a_client_that_does_not_read_its_answers_is_dropped() {
 }
 
 #[test]
-fn what_never_becomes_a_request_is_refused_in_the_protocols_form_and_counted() {
+fn malformed_requests_are_refused_in_the_protocols_form_and_counted() {
     process::run(async {
         let firn = server(&[]).await;
         let long = "x".repeat(1 << 20);
@@ -298,7 +298,7 @@ fn what_never_becomes_a_request_is_refused_in_the_protocols_form_and_counted() {
             ("GET /v1/config HTTP/1.1\r\nHost: a b\u{1}\r\nno colon\r\n\r\n".to_owned(), 400, "HTTP"),
             ("GET /v1/config HTTP/9.9\r\n\r\n".to_owned(), 400, "HTTP"),
         ] {
-            check_refusal(&rest(&mut sent(&firn, bytes.as_bytes())), status, text);
+            check_error(&read_to_end(&mut connect_and_send(&firn, bytes.as_bytes())), status, text);
         }
         let metrics = metrics(&firn).await;
         for (status, count) in [(431, 2.0), (414, 1.0), (400, 3.0)] {
@@ -350,20 +350,20 @@ fn requests_over_http_2_are_limited_for_all_connections_together() {
         block.extend(field(Err("content-type"), "application/json"));
         let requests = (0..100).flat_map(|number| frame(1, 4, 2 * number + 1, &block));
         let bytes: Vec<u8> = PREFACE.iter().copied().chain(requests).collect();
-        let open: Vec<_> = (0..12).map(|_| sent(&firn, &bytes)).collect();
+        let open: Vec<_> = (0..12).map(|_| connect_and_send(&firn, &bytes)).collect();
         // The first request of each connection and 1,024 others are processed. A client with one request at a
         // time is still answered.
         let refused = r#"firn_http_requests_total{method="OTHER",route="unmatched",status="503"}"#;
         wait_for(&firn, refused, 12.0 * 100.0 - 12.0 - 1_024.0).await;
         firn.get("namespaces").await.expect(200);
-        let told = open.iter().map(|stream| answers_so_far(stream).matches(r#""code":503"#).count());
-        assert_eq!(told.sum::<usize>(), 164);
+        let refused = open.iter().map(|stream| received_so_far(stream).matches(r#""code":503"#).count());
+        assert_eq!(refused.sum::<usize>(), 164);
         drop(open);
         // Only this request for metrics is left.
         wait_for(&firn, "firn_http_requests_in_flight", 1.0).await;
-        let again = sent(&firn, &bytes);
+        let again = connect_and_send(&firn, &bytes);
         wait_for(&firn, "firn_http_requests_in_flight", 101.0).await;
-        assert_eq!(answers_so_far(&again).matches("503").count(), 0);
+        assert_eq!(received_so_far(&again).matches("503").count(), 0);
     });
 }
 
@@ -386,20 +386,20 @@ fn oversized_headers_over_http_2_have_a_body_too() {
                     frame(9, is_last, 1, piece)
                 });
             }
-            let mut stream = sent(&firn, &bytes);
-            let mut answer = String::new();
-            while !answer.contains(expected) {
+            let mut stream = connect_and_send(&firn, &bytes);
+            let mut response = String::new();
+            while !response.contains(expected) {
                 let mut part = [0; 4096];
                 let count = stream.read(&mut part).unwrap();
-                assert!(count > 0, "no `{expected}` in {answer}");
-                answer.push_str(&String::from_utf8_lossy(&part[..count]));
+                assert!(count > 0, "no `{expected}` in {response}");
+                response.push_str(&String::from_utf8_lossy(&part[..count]));
             }
         }
     });
 }
 
 #[test]
-fn made_up_methods_and_paths_make_no_series() {
+fn unknown_methods_and_paths_create_no_time_series() {
     process::run(async {
         let firn = server(&[]).await;
         let before = metrics(&firn).await.len();
@@ -429,7 +429,7 @@ fn made_up_methods_and_paths_make_no_series() {
 }
 
 #[test]
-fn bodies_are_taken_uncompressed_and_tokens_are_not_issued() {
+fn compressed_bodies_and_token_requests_are_refused() {
     process::run(async {
         let firn = process::shared(Backend::Sqlite).await;
         let name = fixture::unique("plain");
@@ -437,13 +437,13 @@ fn bodies_are_taken_uncompressed_and_tokens_are_not_issued() {
         for encoding in ["gzip", "zstd", "br", "gzip, identity"] {
             let headers = [("content-encoding", encoding)];
             let reply = firn.send("POST", "namespaces", Some(body.clone()), &headers).await;
-            reply.refused(415, "BadRequestException", encoding);
+            reply.expect_error(415, "BadRequestException", encoding);
         }
         firn.send("POST", "namespaces", Some(body), &[("content-encoding", "identity")]).await.expect(200);
         let form = "grant_type=client_credentials&client_id=a&client_secret=b&scope=catalog".to_owned();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         let reply = firn.request("POST", "/v1/oauth/tokens", Some(form), &headers).await;
-        reply.refused(406, "UnsupportedOperationException", "`credential`");
+        reply.expect_error(406, "UnsupportedOperationException", "`credential`");
         assert!(!reply.text().contains("client_secret"));
     });
 }

@@ -84,7 +84,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
         &[
             "tests/src/simulation/",
             "tests/tests/firn/memory_warehouse.rs",
-            "tests/tests/firn/workers/past.rs",
+            "tests/tests/firn/workers/retention.rs",
             "tests/tests/store_contract/",
         ],
     ),
@@ -95,7 +95,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
         &[
             "tests/src/simulation/",
             "tests/tests/firn/memory_warehouse.rs",
-            "tests/tests/firn/workers/past.rs",
+            "tests/tests/firn/workers/retention.rs",
         ],
     ),
     (
@@ -115,13 +115,13 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
         ],
     ),
     ("catalog_server::work", &["tests/tests/store_contract/"]),
-    ("maintenance", &["tests/src/simulation/", "tests/tests/firn/workers/far.rs"]),
+    ("maintenance", &["tests/src/simulation/", "tests/tests/firn/workers/slow_store.rs"]),
     (
         "storage",
         &[
             "tests/src/simulation/",
             "tests/tests/firn/memory_warehouse.rs",
-            "tests/tests/firn/workers/far.rs",
+            "tests/tests/firn/workers/slow_store.rs",
             "tests/tests/memory/",
             "tests/tests/store_contract/",
         ],
@@ -245,12 +245,12 @@ fn check_modules(folder: &str, before: &str, table: &[(&str, &str, &str)], decla
 }
 
 #[test]
-fn modules_of_the_server_use_what_is_to_their_right() {
+fn modules_of_the_server_use_only_modules_to_their_right() {
     check_modules("catalog-server/src", "Dependencies go from left to right only:", &MODULES, "lib");
 }
 
 #[test]
-fn modules_of_the_store_use_what_is_to_their_right() {
+fn modules_of_the_store_use_only_modules_to_their_right() {
     check_modules("catalog-server/src/store", "Within `store`:", &STORE, "mod");
 }
 
@@ -277,7 +277,7 @@ fn dependencies(name: &str, section: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn crates_depend_on_what_is_to_their_right() {
+fn crates_depend_only_on_crates_to_their_right() {
     let all: BTreeSet<_> = CRATES.iter().map(|(name, ..)| *name).collect();
     let workspace = workspace();
     let shipped = workspace.crates.iter().map(|of| of.name.as_str());
@@ -318,7 +318,7 @@ fn some_modules_use_only_a_part_of_a_crate() {
 }
 
 #[test]
-fn the_authorizer_knows_of_the_store_only_the_ids() {
+fn the_authorizer_uses_only_the_ids_of_the_store() {
     let (mut ids, workspace) = (0, workspace());
     for import in modules::imports(workspace.product()) {
         if import.from.starts_with("catalog-server/src/authz/")

@@ -11,39 +11,39 @@ use tests::fixture::{
 use tests::http::{Client, Reply};
 use tests::power_cut::Recording;
 use tests::process::{Backend, Firn, Setup};
-use tests::tables::{Form, Table, partition_field, rows};
+use tests::tables::{Table, TableOptions, partition_field, rows};
 
-use crate::maintenance::{post, table as table_name};
-use crate::workers::{compact, done};
+use crate::maintenance::{post, table_identifier};
+use crate::workers::{request_compaction, wait_for_success};
 
 /// Names of all tables and views that the changes affect.
 const OBJECTS: [&str; 7] = ["t", "staged", "renamed", "dropped", "v", "w", "other"];
 
-/// State of the catalog as a client sees it: status and body of the response to each read request.
-type Seen = BTreeMap<String, (u16, Value)>;
+/// State of the catalog for a client: status and body of the response to each read request, by path.
+type CatalogState = BTreeMap<String, (u16, Value)>;
 
 /// Client that counts responses and records the state of the catalog after each change.
-struct Witness<'a> {
+struct RecordingClient<'a> {
     client: &'a Client,
-    answers: usize,
-    seen: Vec<(usize, String, Seen)>,
+    responses: usize,
+    states: Vec<(usize, String, CatalogState)>,
 }
 
-impl Witness<'_> {
+impl RecordingClient<'_> {
     /// Sends a change that must be acknowledged.
     async fn send(&mut self, method: &str, path: &str, body: Option<Value>) -> Reply {
         let reply = self.client.send(method, path, body.map(|body| body.to_string()), &[]).await;
         assert!(matches!(reply.status, 200 | 204), "{method} {path}: {} {}", reply.status, reply.text());
-        self.answers += 1;
+        self.responses += 1;
         reply
     }
 
     /// Sends a change like [`Witness::send`], and records the state of the catalog after it.
     async fn change(&mut self, method: &str, path: &str, body: Option<Value>) -> Reply {
         let reply = self.send(method, path, body).await;
-        let seen = look(self.client).await;
-        self.seen.push((self.answers, format!("{method} {path}"), seen));
-        self.answers += questions().len();
+        let state = read_state(self.client).await;
+        self.states.push((self.responses, format!("{method} {path}"), state));
+        self.responses += read_paths().len();
         reply
     }
 
@@ -53,7 +53,7 @@ impl Witness<'_> {
     }
 }
 
-fn questions() -> Vec<String> {
+fn read_paths() -> Vec<String> {
     let lists =
         ["namespaces".to_owned(), namespace_path("ns"), namespace_path("ns2"), tables("ns"), views("ns")];
     lists
@@ -62,28 +62,28 @@ fn questions() -> Vec<String> {
         .collect()
 }
 
-async fn look(client: &Client) -> Seen {
-    let mut seen = Seen::new();
-    for question in questions() {
-        let reply = client.get(&question).await;
-        seen.insert(question, (reply.status, reply.json()));
+async fn read_state(client: &Client) -> CatalogState {
+    let mut state = CatalogState::new();
+    for path in read_paths() {
+        let reply = client.get(&path).await;
+        state.insert(path, (reply.status, reply.json()));
     }
-    seen
+    state
 }
 
 /// Makes changes of every kind, and enough of them that SQLite checkpoints its write-ahead log once.
-async fn make_changes(firn: &Firn, witness: &mut Witness<'_>) {
-    witness.post("namespaces", json!({ "namespace": ["ns"] })).await;
-    witness.post("namespaces", json!({ "namespace": ["ns2"], "properties": { "a": "b" } })).await;
+async fn make_changes(firn: &Firn, recorder: &mut RecordingClient<'_>) {
+    recorder.post("namespaces", json!({ "namespace": ["ns"] })).await;
+    recorder.post("namespaces", json!({ "namespace": ["ns2"], "properties": { "a": "b" } })).await;
     let properties = json!({ "updates": { "a": "c" }, "removals": [] });
-    witness.post(&format!("{}/properties", namespace_path("ns2")), properties).await;
-    let created = witness.post(&tables("ns"), table("t")).await;
-    witness.post(&tables("ns"), table("dropped")).await;
+    recorder.post(&format!("{}/properties", namespace_path("ns2")), properties).await;
+    let created = recorder.post(&tables("ns"), table("t")).await;
+    recorder.post(&tables("ns"), table("dropped")).await;
     let path = table_path("ns", "t");
-    witness.post(&path, commit(&[], &append(&created["metadata"], 1, "first"))).await;
+    recorder.post(&path, commit(&[], &append(&created["metadata"], 1, "first"))).await;
 
     let staged = json!({ "name": "staged", "schema": schema(), "stage-create": true });
-    let location = witness.post(&tables("ns"), staged).await["metadata"]["location"].clone();
+    let location = recorder.post(&tables("ns"), staged).await["metadata"]["location"].clone();
     let create = [json!({ "type": "assert-create" })];
     let chosen = format!("file://{}/chosen/by/the/client", firn.warehouse().display());
     let changes = [
@@ -91,25 +91,25 @@ async fn make_changes(firn: &Firn, witness: &mut Witness<'_>) {
         change("ns", "other", &create, &creation(&chosen)),
         change("ns", "t", &[], &[set_property("transaction", "1")]),
     ];
-    witness.post("transactions/commit", json!({ "table-changes": changes })).await;
+    recorder.post("transactions/commit", json!({ "table-changes": changes })).await;
 
-    witness.post(&views("ns"), view("v", "SELECT 1")).await;
+    recorder.post(&views("ns"), view("v", "SELECT 1")).await;
     let replaced = [
         json!({ "action": "add-view-version", "view-version": view_version(2, "SELECT 2") }),
         json!({ "action": "set-current-view-version", "view-version-id": -1 }),
     ];
-    witness.post(&view_path("ns", "v"), json!({ "requirements": [], "updates": replaced })).await;
-    witness.post("views/rename", rename("ns", "v", "w")).await;
-    witness.post("tables/rename", rename("ns", "staged", "renamed")).await;
-    witness.change("DELETE", &table_path("ns", "dropped"), None).await;
+    recorder.post(&view_path("ns", "v"), json!({ "requirements": [], "updates": replaced })).await;
+    recorder.post("views/rename", rename("ns", "v", "w")).await;
+    recorder.post("tables/rename", rename("ns", "staged", "renamed")).await;
+    recorder.change("DELETE", &table_path("ns", "dropped"), None).await;
     for round in 0..COMMITS {
         let body = commit(&[], &[set_property("round", &round.to_string())]);
         match round % 10 {
-            0 => drop(witness.post(&path, body).await),
-            _ => drop(witness.send("POST", &path, Some(body)).await),
+            0 => drop(recorder.post(&path, body).await),
+            _ => drop(recorder.send("POST", &path, Some(body)).await),
         }
     }
-    witness.change("DELETE", &namespace_path("ns2"), None).await;
+    recorder.change("DELETE", &namespace_path("ns2"), None).await;
 }
 
 /// Number of commits that cause a checkpoint: SQLite checkpoints after 1,000 pages, and a commit writes about
@@ -125,24 +125,24 @@ async fn an_acknowledged_change_survives_a_power_cut(backend: Backend) {
     let recording = Recording::of(&mut setup);
     let mut firn = Firn::start(setup);
     let (server, client) = (firn.pid(), (*firn).clone());
-    let mut witness = Witness { client: &client, answers: 0, seen: Vec::new() };
-    make_changes(&firn, &mut witness).await;
-    let mut changes = witness.seen;
+    let mut recorder = RecordingClient { client: &client, responses: 0, states: Vec::new() };
+    make_changes(&firn, &mut recorder).await;
+    let mut changes = recorder.states;
     firn.kill();
     if backend == Backend::Postgres {
         // The PostgreSQL database is not affected by the power cut and has advanced. Only the files are, so
         // only the last response can be tested.
         changes.drain(..changes.len() - 1);
     }
-    let answers: Vec<_> = changes.iter().map(|(answer, ..)| *answer).collect();
+    let responses: Vec<_> = changes.iter().map(|(response, ..)| *response).collect();
     let mut changes = changes.into_iter();
     recording
-        .replay(server, &answers, async |_| {
+        .replay(server, &responses, async |_| {
             let (_, change, expected) = changes.next().unwrap();
             firn.restart_with(|setup| setup.wrapper.clear());
-            let seen = look(&firn).await;
-            for (question, expected) in &expected {
-                assert_eq!(&seen[question], expected, "{question} after {change} and a power cut");
+            let state = read_state(&firn).await;
+            for (path, expected) in &expected {
+                assert_eq!(&state[path], expected, "{path} after {change} and a power cut");
             }
             // The remaining data can be changed as well.
             create_table(&firn, "ns", "after").await;
@@ -161,30 +161,32 @@ async fn what_maintenance_committed_survives_a_power_cut(backend: Backend) {
     let recording = Recording::of(&mut setup);
     let mut firn = Firn::start(setup);
     let server = firn.pid();
-    let (parted, hashed) =
-        (Table::create(&firn, &Form::default()).await, Table::create(&firn, &Form::default()).await);
+    let (partitioned, hashed) = (
+        Table::create(&firn, &TableOptions::default()).await,
+        Table::create(&firn, &TableOptions::default()).await,
+    );
     hashed.update(&[set_property("write.object-storage.enabled", "true")]).await;
     let mut expected = Vec::new();
-    for of in [&parted, &hashed] {
-        of.append(&[rows(0..10, 1), rows(10..20, 2), rows(20..30, 3)]).await;
-        expected.push(of.rows().await);
+    for table in [&partitioned, &hashed] {
+        table.append(&[rows(0..10, 1), rows(10..20, 2), rows(20..30, 3)]).await;
+        expected.push(table.rows().await);
     }
     let spec = json!({ "spec-id": 1, "fields": [partition_field()] });
-    let moved = [
+    let spec_updates = [
         json!({ "action": "add-spec", "spec": spec }),
         json!({ "action": "set-default-spec", "spec-id": -1 }),
     ];
-    parted.update(&moved).await;
-    for of in [&parted, &hashed] {
-        let id = compact(&firn, of).await;
-        done(&firn, &id).await;
+    partitioned.update(&spec_updates).await;
+    for table in [&partitioned, &hashed] {
+        let id = request_compaction(&firn, table).await;
+        wait_for_success(&firn, &id).await;
     }
     let age = set_property("history.expire.max-snapshot-age-ms", "1");
-    parted.update(&[age, set_property("history.expire.min-snapshots-to-keep", "1")]).await;
-    let new = json!({ "table": table_name(&parted.namespace, "t"), "action": "expire-snapshots" });
+    partitioned.update(&[age, set_property("history.expire.min-snapshots-to-keep", "1")]).await;
+    let new = json!({ "table": table_identifier(&partitioned.namespace, "t"), "action": "expire-snapshots" });
     let job = post(&firn, "jobs", &new).await.expect(200).json();
-    done(&firn, job["job-id"].as_str().unwrap()).await;
-    let before = [parted.data_files().await, hashed.data_files().await];
+    wait_for_success(&firn, job["job-id"].as_str().unwrap()).await;
+    let before = [partitioned.data_files().await, hashed.data_files().await];
     assert!(before[0].iter().all(|path| path.contains("part=")), "{before:?}");
     firn.kill();
     recording.replay_end(server).await;
@@ -192,10 +194,10 @@ async fn what_maintenance_committed_survives_a_power_cut(backend: Backend) {
         setup.wrapper.clear();
         setup.env.insert("FIRN_MAINTENANCE__WORKERS".to_owned(), "0".to_owned());
     });
-    for ((of, expected), files) in [&parted, &hashed].into_iter().zip(expected).zip(before) {
-        let of = of.over(&firn, "t");
-        assert_eq!(of.data_files().await, files);
-        assert_eq!(of.rows().await, expected);
+    for ((table, expected), files) in [&partitioned, &hashed].into_iter().zip(expected).zip(before) {
+        let table = table.with_client(&firn, "t");
+        assert_eq!(table.data_files().await, files);
+        assert_eq!(table.rows().await, expected);
     }
 }
 

@@ -257,7 +257,7 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
     let write = |number: usize, path: String, status: u16, body: Option<Value>, action: &'static str| {
         Endpoint { action: Some(action), ..read(number, path, status, body) }
     };
-    let held = json!({ "worker": "w", "attempt": 0 });
+    let lease = json!({ "worker": "w", "attempt": 0 });
     let new_job = json!({ "table": table("one"), "action": "compact" });
     vec![
         read(0, at(&format!("policy?{}", scope("other"))), 200, None),
@@ -273,17 +273,17 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
         // Reports of a worker are accepted only for a job that it has leased. They are recorded in the job,
         // not in the audit log.
         read(10, at("jobs/lease"), 200, Some(json!({ "worker": "w" }))),
-        read(11, format!("{job}/heartbeat"), 409, Some(json!({ "lease": held }))),
-        read(12, format!("{job}/outputs"), 409, Some(json!({ "lease": held, "register": ["a"] }))),
+        read(11, format!("{job}/heartbeat"), 409, Some(json!({ "lease": lease }))),
+        read(12, format!("{job}/outputs"), 409, Some(json!({ "lease": lease, "register": ["a"] }))),
         read(
             13,
             format!("{job}/finish"),
             409,
-            Some(json!({ "lease": held, "outcome": { "outcome": "cancelled" } })),
+            Some(json!({ "lease": lease, "outcome": { "outcome": "cancelled" } })),
         ),
         read(14, at(&format!("explain?{}", scope("one"))), 200, None),
         read(15, at(&format!("history?{}&age-ms=0", scope("one"))), 200, None),
-        read(16, format!("{job}/readable"), 409, Some(json!({ "lease": held, "location": "/a" }))),
+        read(16, format!("{job}/readable"), 409, Some(json!({ "lease": lease, "location": "/a" }))),
         read(17, at(&format!("folders?{}", scope("one"))), 200, None),
         read(18, at(&format!("readable?{}&location=/a", scope("one"))), 200, None),
     ]

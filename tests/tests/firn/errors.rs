@@ -3,7 +3,7 @@
 use tests::fixture;
 use tests::process::{self, Backend};
 
-async fn what_is_not_served_is_an_error_in_the_protocols_form(backend: Backend) {
+async fn unknown_endpoints_are_errors_in_the_protocols_form(backend: Backend) {
     let firn = process::shared(backend).await;
     for (method, path) in [
         ("GET", "/"),
@@ -18,7 +18,7 @@ async fn what_is_not_served_is_an_error_in_the_protocols_form(backend: Backend) 
         ("GET", "/v1/config/"),
     ] {
         let reply = firn.request(method, path, None, &[]).await;
-        reply.refused(404, "NotFoundException", "no such route");
+        reply.expect_error(404, "NotFoundException", "no such route");
     }
     for (method, path) in [
         ("PUT", "/v1/main/namespaces"),
@@ -28,34 +28,34 @@ async fn what_is_not_served_is_an_error_in_the_protocols_form(backend: Backend) 
         ("TRACE", "/health/live"),
     ] {
         let reply = firn.request(method, path, None, &[]).await;
-        reply.refused(405, "UnsupportedOperationException", "is not supported on");
+        reply.expect_error(405, "UnsupportedOperationException", "is not supported on");
     }
     let head = firn.request("HEAD", "/v1/main/namespaces/none", None, &[]).await.expect(404);
     assert!(head.body.is_empty());
 }
 
-async fn a_missing_namespace_is_told_from_a_missing_table(backend: Backend) {
+async fn a_missing_namespace_and_a_missing_table_are_different_errors(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    firn.get(&fixture::tables("none")).await.refused(
+    firn.get(&fixture::tables("none")).await.expect_error(
         404,
         "NoSuchNamespaceException",
         "Namespace does not exist: none",
     );
-    firn.get(&fixture::views("none")).await.refused(
+    firn.get(&fixture::views("none")).await.expect_error(
         404,
         "NoSuchNamespaceException",
         "Namespace does not exist: none",
     );
     let created = firn.post(&fixture::tables("none"), &fixture::table("t")).await;
-    created.refused(404, "NoSuchNamespaceException", "Namespace does not exist: none");
+    created.expect_error(404, "NoSuchNamespaceException", "Namespace does not exist: none");
     let name = format!("{ns}.none");
-    firn.get(&fixture::table_path(&ns, "none")).await.refused(
+    firn.get(&fixture::table_path(&ns, "none")).await.expect_error(
         404,
         "NoSuchTableException",
         &format!("Table does not exist: {name}"),
     );
-    firn.get(&fixture::view_path(&ns, "none")).await.refused(
+    firn.get(&fixture::view_path(&ns, "none")).await.expect_error(
         404,
         "NoSuchViewException",
         &format!("View does not exist: {name}"),
@@ -63,17 +63,21 @@ async fn a_missing_namespace_is_told_from_a_missing_table(backend: Backend) {
     // The name exists, but for an object of the other kind.
     fixture::create_table(firn, &ns, "t").await;
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
-    firn.get(&fixture::table_path(&ns, "v")).await.refused(
+    firn.get(&fixture::table_path(&ns, "v")).await.expect_error(
         404,
         "NoSuchTableException",
         "Table does not exist",
     );
-    firn.get(&fixture::view_path(&ns, "t")).await.refused(404, "NoSuchViewException", "View does not exist");
+    firn.get(&fixture::view_path(&ns, "t")).await.expect_error(
+        404,
+        "NoSuchViewException",
+        "View does not exist",
+    );
     assert_eq!(firn.head(&fixture::table_path(&ns, "v")).await, 404);
     assert_eq!(firn.head(&fixture::view_path(&ns, "t")).await, 404);
 }
 
-async fn a_malformed_body_is_400_and_says_where(backend: Backend) {
+async fn a_malformed_body_is_400_with_a_position(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -92,7 +96,7 @@ async fn a_malformed_body_is_400_and_says_where(backend: Backend) {
         }
     }
     let twice = "{\"namespace\":[\"a\"],\"namespace\":[\"b\"]}".to_owned();
-    firn.send("POST", "namespaces", Some(twice), &[]).await.refused(
+    firn.send("POST", "namespaces", Some(twice), &[]).await.expect_error(
         400,
         "BadRequestException",
         "duplicate field",
@@ -107,12 +111,16 @@ async fn a_missing_metadata_file_is_404_not_found(backend: Backend) {
     firn.restart();
     std::fs::remove_file(fixture::local(&location)).unwrap();
     let reply = firn.get(&fixture::table_path(&ns, "t")).await;
-    reply.refused(404, "NotFoundException", &format!("Failed to open input stream for file: {location}"));
+    reply.expect_error(
+        404,
+        "NotFoundException",
+        &format!("Failed to open input stream for file: {location}"),
+    );
     // The table still exists by name, and can be renamed and dropped.
     assert_eq!(firn.head(&fixture::table_path(&ns, "t")).await, 204);
     firn.post("tables/rename", &fixture::rename(&ns, "t", "u")).await.expect(204);
     let commit = fixture::commit(&[], &[fixture::set_property("a", "b")]);
-    firn.post(&fixture::table_path(&ns, "u"), &commit).await.refused(
+    firn.post(&fixture::table_path(&ns, "u"), &commit).await.expect_error(
         404,
         "NotFoundException",
         "Failed to open",
@@ -130,13 +138,13 @@ async fn a_broken_metadata_file_fails_one_table_only(backend: Backend) {
     std::fs::write(file, "{\"format-version\":2,").unwrap();
     let commit = fixture::commit(&[], &[fixture::set_property("a", "b")]);
     let reply = firn.post(&fixture::table_path(&ns, "broken"), &commit).await;
-    reply.refused(500, "InternalServerError", "cannot be used");
+    reply.expect_error(500, "InternalServerError", "cannot be used");
     firn.get(&fixture::table_path(&ns, "whole")).await.expect(200);
     firn.delete(&fixture::table_path(&ns, "broken")).await.expect(204);
     firn.check_no_panic();
 }
 
-async fn every_answer_has_a_request_id(backend: Backend) {
+async fn every_response_has_a_request_id(backend: Backend) {
     let firn = process::shared(backend).await;
     for path in ["/v1/config", "/v1/main/namespaces/none", "/nowhere", "/health/live"] {
         let reply = firn.request("GET", path, None, &[]).await;
@@ -147,10 +155,10 @@ async fn every_answer_has_a_request_id(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    what_is_not_served_is_an_error_in_the_protocols_form,
-    a_missing_namespace_is_told_from_a_missing_table,
-    a_malformed_body_is_400_and_says_where,
+    unknown_endpoints_are_errors_in_the_protocols_form,
+    a_missing_namespace_and_a_missing_table_are_different_errors,
+    a_malformed_body_is_400_with_a_position,
     a_missing_metadata_file_is_404_not_found,
     a_broken_metadata_file_fails_one_table_only,
-    every_answer_has_a_request_id,
+    every_response_has_a_request_id,
 );

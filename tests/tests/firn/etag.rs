@@ -10,7 +10,7 @@ async fn load(firn: &Firn, path: &str, tag: &str) -> Reply {
     firn.send("GET", path, None, &[("if-none-match", tag)]).await
 }
 
-async fn a_known_tag_is_answered_304_without_a_body(backend: Backend) {
+async fn a_matching_tag_gets_304_without_a_body(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -27,7 +27,7 @@ async fn a_known_tag_is_answered_304_without_a_body(backend: Backend) {
     }
 }
 
-async fn a_commit_changes_the_tag_and_answers_the_new_one(backend: Backend) {
+async fn a_commit_changes_the_tag_and_returns_the_new_one(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = table_path(&ns, "t");
@@ -42,10 +42,10 @@ async fn a_commit_changes_the_tag_and_answers_the_new_one(backend: Backend) {
     // A rename does not change the metadata.
     firn.post("tables/rename", &fixture::rename(&ns, "t", "u")).await.expect(204);
     load(firn, &table_path(&ns, "u"), &second).await.expect(304);
-    load(firn, &path, &second).await.refused(404, "NoSuchTableException", "Table does not exist");
+    load(firn, &path, &second).await.expect_error(404, "NoSuchTableException", "Table does not exist");
 }
 
-async fn the_refs_form_has_a_tag_of_its_own(backend: Backend) {
+async fn the_refs_mode_has_its_own_tag(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = table_path(&ns, "t");
@@ -66,7 +66,11 @@ async fn the_refs_form_has_a_tag_of_its_own(backend: Backend) {
     load(firn, &path, some.header("etag")).await.expect(200);
     load(firn, &refs, some.header("etag")).await.expect(304);
     assert_eq!(firn.get(&format!("{path}?snapshots=all")).await.expect(200).body, all.body);
-    firn.get(&format!("{path}?snapshots=some")).await.refused(400, "BadRequestException", "`all` or `refs`");
+    firn.get(&format!("{path}?snapshots=some")).await.expect_error(
+        400,
+        "BadRequestException",
+        "`all` or `refs`",
+    );
     // The modes differ only in the snapshots.
     let (mut all, mut some) = (all.json(), some.json());
     for body in [&mut all, &mut some] {
@@ -87,8 +91,8 @@ async fn a_tag_survives_a_restart(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_known_tag_is_answered_304_without_a_body,
-    a_commit_changes_the_tag_and_answers_the_new_one,
-    the_refs_form_has_a_tag_of_its_own,
+    a_matching_tag_gets_304_without_a_body,
+    a_commit_changes_the_tag_and_returns_the_new_one,
+    the_refs_mode_has_its_own_tag,
     a_tag_survives_a_restart,
 );

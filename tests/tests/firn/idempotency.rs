@@ -21,26 +21,26 @@ fn is_change(endpoint: &Endpoint) -> bool {
     !endpoint.is_read() && !endpoint.route.ends_with("/metrics")
 }
 
-async fn every_change_is_answered_the_same_again_even_after_a_crash(backend: Backend) {
+async fn a_repeated_change_gets_the_same_response_even_after_a_crash(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let endpoints = endpoints::all(&firn).await;
-    let mut done = Vec::new();
+    let mut sent = Vec::new();
     for endpoint in endpoints.into_iter().filter(is_change) {
         let key = key();
         let first = send(&firn, &endpoint, &key).await;
         assert_eq!(first.status, endpoint.status, "{}: {}", endpoint.route, first.text());
-        done.push((endpoint, key, first));
+        sent.push((endpoint, key, first));
     }
     for round in 0..2 {
-        for (endpoint, key, first) in &done {
-            let again = send(&firn, endpoint, key).await;
+        for (endpoint, key, first) in &sent {
+            let repeated = send(&firn, endpoint, key).await;
             assert_eq!(
-                (again.status, again.text()),
+                (repeated.status, repeated.text()),
                 (first.status, first.text()),
                 "{} round {round}",
                 endpoint.route
             );
-            assert_eq!(again.header("etag"), first.header("etag"), "{}", endpoint.route);
+            assert_eq!(repeated.header("etag"), first.header("etag"), "{}", endpoint.route);
         }
         firn.restart();
     }
@@ -55,7 +55,7 @@ async fn a_key_used_for_another_request_is_422(backend: Backend) {
     for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
         let reply = send(&firn, endpoint, &used).await;
         assert_eq!(reply.status, 422, "{}: {}", endpoint.route, reply.text());
-        reply.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+        reply.expect_error(422, "UnprocessableEntityException", "Idempotency-Key");
     }
     // None of the refused requests was carried out: with other keys all of them succeed.
     for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
@@ -73,13 +73,13 @@ async fn the_same_key_with_another_body_or_query_is_422(backend: Backend) {
     firn.send("DELETE", &path, None, &headers).await.expect(204);
     fixture::create_table(firn, &ns, "t").await;
     let other = firn.send("DELETE", &format!("{path}?purgeRequested=true"), None, &headers).await;
-    other.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+    other.expect_error(422, "UnprocessableEntityException", "Idempotency-Key");
     // The first request again: it is answered from the record, and the new table is not dropped.
     firn.send("DELETE", &path, None, &headers).await.expect(204);
     assert_eq!(firn.head(&path).await, 204);
 }
 
-async fn a_success_whose_file_is_gone_is_never_answered_as_a_failure(backend: Backend) {
+async fn a_repeated_success_with_a_missing_file_is_not_reported_as_a_failure(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -87,16 +87,16 @@ async fn a_success_whose_file_is_gone_is_never_answered_as_a_failure(backend: Ba
     let headers = [("idempotency-key", key.as_str())];
     let path = table_path(&ns, "t");
     let body = commit(&[], &[set_property("a", "1")]).to_string();
-    let done = firn.send("POST", &path, Some(body.clone()), &headers).await.expect(200).json();
+    let sent = firn.send("POST", &path, Some(body.clone()), &headers).await.expect(200).json();
     firn.post(&path, &commit(&[], &[set_property("a", "2")])).await.expect(200);
-    let location = done["metadata-location"].as_str().unwrap();
+    let location = sent["metadata-location"].as_str().unwrap();
     std::fs::remove_file(location.trim_start_matches("file://")).unwrap();
     // After a status of 404 the client would delete the files that it has committed.
-    let again = firn.send("POST", &path, Some(body), &headers).await;
-    again.refused(500, "CommitStateUnknownException", "was carried out");
+    let repeated = firn.send("POST", &path, Some(body), &headers).await;
+    repeated.expect_error(500, "CommitStateUnknownException", "was carried out");
 }
 
-async fn a_rename_to_the_same_name_uses_up_its_key(backend: Backend) {
+async fn a_rename_to_the_same_name_records_its_key(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -110,10 +110,10 @@ async fn a_rename_to_the_same_name_uses_up_its_key(backend: Backend) {
     firn.send("POST", "tables/rename", rename("t"), &headers).await.expect(204);
     firn.send("POST", "tables/rename", rename("t"), &headers).await.expect(204);
     let other = firn.send("POST", "tables/rename", rename("u"), &headers).await;
-    other.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+    other.expect_error(422, "UnprocessableEntityException", "Idempotency-Key");
 }
 
-async fn a_refusal_is_remembered(backend: Backend) {
+async fn a_refusal_is_recorded_under_its_key(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let key = key();
@@ -121,10 +121,10 @@ async fn a_refusal_is_remembered(backend: Backend) {
     let path = table_path(&ns, "t");
     let body = commit(&[], &[set_property("a", "b")]).to_string();
     let first = firn.send("POST", &path, Some(body.clone()), &headers).await;
-    first.refused(404, "NoSuchTableException", "Table does not exist");
+    first.expect_error(404, "NoSuchTableException", "Table does not exist");
     fixture::create_table(firn, &ns, "t").await;
-    let again = firn.send("POST", &path, Some(body), &headers).await;
-    assert_eq!((again.status, again.body), (404, first.body));
+    let repeated = firn.send("POST", &path, Some(body), &headers).await;
+    assert_eq!((repeated.status, repeated.body), (404, first.body));
 }
 
 async fn concurrent_duplicates_have_one_effect(backend: Backend) {
@@ -189,7 +189,11 @@ async fn a_malformed_key_is_400(backend: Backend) {
     let all = endpoints::all(firn).await;
     for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
         for key in ["", "x", "123e4567-e89b-12d3-a456-42661417400", "123e4567-e89b-12d3-a456-4266141740000"] {
-            send(firn, endpoint, key).await.refused(400, "BadRequestException", "Invalid Idempotency-Key");
+            send(firn, endpoint, key).await.expect_error(
+                400,
+                "BadRequestException",
+                "Invalid Idempotency-Key",
+            );
         }
     }
     for endpoint in all.iter().filter(|endpoint| is_change(endpoint)) {
@@ -204,7 +208,7 @@ fn without_id(reply: &Reply) -> Option<Value> {
     Some(answer)
 }
 
-async fn a_key_of_a_read_is_for_that_read_only(backend: Backend) {
+async fn a_key_of_a_read_is_refused_for_another_request(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -218,14 +222,18 @@ async fn a_key_of_a_read_is_for_that_read_only(backend: Backend) {
         let (key, text) = (key(), |body: Option<&str>| body.map(str::to_owned));
         let headers = [("idempotency-key", key.as_str())];
         let first = firn.send(method, &path, text(body), &headers).await;
-        let again = firn.send(method, &path, text(body), &headers).await;
-        assert_eq!((first.status, without_id(&first)), (again.status, without_id(&again)), "{method} {path}");
+        let repeated = firn.send(method, &path, text(body), &headers).await;
+        assert_eq!(
+            (first.status, without_id(&first)),
+            (repeated.status, without_id(&repeated)),
+            "{method} {path}"
+        );
         let reply = firn.send(method, &path, text(other), &headers).await;
-        reply.refused(422, "UnprocessableEntityException", "Idempotency-Key");
+        reply.expect_error(422, "UnprocessableEntityException", "Idempotency-Key");
     }
 }
 
-async fn where_no_key_is_known_it_is_refused(backend: Backend) {
+async fn endpoints_without_idempotency_refuse_a_key(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -235,7 +243,7 @@ async fn where_no_key_is_known_it_is_refused(backend: Backend) {
         let (method, path) = route.split_once(' ').unwrap();
         let path = path.replace("{job-id}", &key);
         let body = (method != "GET").then(|| "{}".to_owned());
-        firn.request(method, &path, body, &headers).await.refused(
+        firn.request(method, &path, body, &headers).await.expect_error(
             400,
             "BadRequestException",
             "does not support Idempotency-Key",
@@ -243,7 +251,7 @@ async fn where_no_key_is_known_it_is_refused(backend: Backend) {
     }
     let path = format!("{}/metrics", table_path(&ns, "t"));
     let report = Some(endpoints::report().to_string());
-    firn.send("POST", &path, report.clone(), &headers).await.refused(
+    firn.send("POST", &path, report.clone(), &headers).await.expect_error(
         400,
         "BadRequestException",
         "does not support Idempotency-Key",
@@ -252,14 +260,14 @@ async fn where_no_key_is_known_it_is_refused(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_key_of_a_read_is_for_that_read_only,
-    where_no_key_is_known_it_is_refused,
-    every_change_is_answered_the_same_again_even_after_a_crash,
+    a_key_of_a_read_is_refused_for_another_request,
+    endpoints_without_idempotency_refuse_a_key,
+    a_repeated_change_gets_the_same_response_even_after_a_crash,
     a_key_used_for_another_request_is_422,
     the_same_key_with_another_body_or_query_is_422,
-    a_refusal_is_remembered,
-    a_rename_to_the_same_name_uses_up_its_key,
-    a_success_whose_file_is_gone_is_never_answered_as_a_failure,
+    a_refusal_is_recorded_under_its_key,
+    a_rename_to_the_same_name_records_its_key,
+    a_repeated_success_with_a_missing_file_is_not_reported_as_a_failure,
     concurrent_duplicates_have_one_effect,
     a_malformed_key_is_400,
 );

@@ -9,14 +9,14 @@ use tests::fixture::{self, commit, set_property, table_path, tables};
 use tests::process::{self, Backend, Firn, Setup};
 
 /// Sends bytes over a connection, and reads until the server closes it.
-fn raw(firn: &Firn, sent: &[u8]) -> String {
+fn send_raw(firn: &Firn, sent: &[u8]) -> String {
     let mut stream = TcpStream::connect(firn.root().trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(sent).unwrap();
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     // A server that refuses a request may reset the connection after its response.
-    drop(stream.read_to_end(&mut answer));
-    String::from_utf8_lossy(&answer).into_owned()
+    drop(stream.read_to_end(&mut response));
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 async fn a_body_over_the_limit_is_413(backend: Backend) {
@@ -27,7 +27,7 @@ async fn a_body_over_the_limit_is_413(backend: Backend) {
     let body = commit(&[], &[set_property("k", &"x".repeat(64 << 20))]).to_string();
     for path in [table_path(&ns, "t"), "namespaces".to_owned(), format!("{}/metrics", table_path(&ns, "t"))] {
         match tests::http::try_send("POST", &firn.url(&path), Some(body.clone()), &[]).await {
-            Ok(reply) => reply.refused(413, "BadRequestException", "limits.body-bytes"),
+            Ok(reply) => reply.expect_error(413, "BadRequestException", "limits.body-bytes"),
             // Closed while the body was still being sent: the response may get lost, but the request must not
             // be carried out.
             Err(error) => assert!(error.is_request() || error.is_body(), "{error:?}"),
@@ -39,7 +39,7 @@ async fn a_body_over_the_limit_is_413(backend: Backend) {
     assert!(grown < 256 << 20, "{grown} bytes more after refusing three bodies of 64 MB");
 }
 
-async fn ten_thousand_columns_are_a_table_like_any_other(backend: Backend) {
+async fn a_table_may_have_ten_thousand_columns(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let column =
@@ -110,17 +110,17 @@ async fn nested_types_of_sensible_depth_work(backend: Backend) {
 
 tests::on_both_databases!(
     a_body_over_the_limit_is_413,
-    ten_thousand_columns_are_a_table_like_any_other,
+    a_table_may_have_ten_thousand_columns,
     deep_json_is_refused_and_does_not_crash,
     nested_types_of_sensible_depth_work,
 );
 
 #[test]
-fn slow_headers_are_cut_off() {
+fn a_connection_with_slow_headers_is_closed() {
     process::run(async {
         let firn = Firn::start(Setup::new(Backend::Sqlite).await.with("FIRN_LIMITS__HEADER_MS", "300"));
-        let answer = raw(&firn, b"GET /v1/config HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+        let response = send_raw(&firn, b"GET /v1/config HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
+        assert!(response.is_empty() || response.starts_with("HTTP/1.1 408"), "{response}");
         firn.get("namespaces").await.expect(200);
     });
 }
@@ -131,9 +131,9 @@ fn a_slow_body_is_408() {
         let firn = Firn::start(Setup::new(Backend::Sqlite).await.with("FIRN_LIMITS__REQUEST_MS", "600"));
         let head = "POST /v1/main/namespaces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
              Connection: close\r\nContent-Length: 1000\r\n\r\n{\"namespace\":";
-        let answer = raw(&firn, head.as_bytes());
-        assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-        let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let response = send_raw(&firn, head.as_bytes());
+        assert!(response.starts_with("HTTP/1.1 408"), "{response}");
+        let body: Value = serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap();
         assert_eq!(body["error"]["code"], 408);
         assert!(
             body["error"]["message"].as_str().unwrap().contains("did not arrive within 300 ms"),
@@ -154,11 +154,11 @@ fn oversized_headers_and_urls_are_refused_without_5xx() {
             ),
             format!("GET /v1/config HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "a: b\r\n".repeat(1_000)),
         ] {
-            let answer = raw(firn, sent.as_bytes());
+            let response = send_raw(firn, sent.as_bytes());
             assert!(
-                answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+                response.is_empty() || response.starts_with("HTTP/1.1 4"),
                 "{}",
-                &answer[..answer.len().min(200)]
+                &response[..response.len().min(200)]
             );
         }
         firn.get("namespaces").await.expect(200);

@@ -5,7 +5,7 @@ use tests::fixture::{self, append, commit, creation, set_property, table_at, tab
 use tests::process::{self, Backend, Firn};
 
 /// Returns the location of a new folder in the warehouse, in the form `file:///…`.
-fn place(firn: &Firn, name: &str) -> String {
+fn new_location(firn: &Firn, name: &str) -> String {
     format!("file://{}/{}", firn.warehouse().display(), fixture::unique(name))
 }
 
@@ -13,7 +13,7 @@ async fn create_at(firn: &Firn, ns: &str, name: &str, location: &str) -> tests::
     firn.post(&tables(ns), &table_at(name, location)).await
 }
 
-fn refused(reply: &tests::http::Reply, location: &str) {
+fn check_refused(reply: &tests::http::Reply, location: &str) {
     let message = reply.error_message(400, "IllegalArgumentException");
     assert!(message.contains("nvalid") || message.contains(location), "{location}: {message}");
 }
@@ -54,46 +54,52 @@ async fn a_location_outside_the_warehouse_is_refused_everywhere(backend: Backend
     ];
     let path = table_path(&ns, "t");
     for location in &outside {
-        refused(&create_at(firn, &ns, "new", location).await, location);
+        check_refused(&create_at(firn, &ns, "new", location).await, location);
         let staged =
             json!({ "name": "new", "schema": fixture::schema(), "location": location, "stage-create": true });
-        refused(&firn.post(&tables(&ns), &staged).await, location);
+        check_refused(&firn.post(&tables(&ns), &staged).await, location);
         let assert = [json!({ "type": "assert-create" })];
-        refused(&firn.post(&table_path(&ns, "new"), &commit(&assert, &creation(location))).await, location);
+        check_refused(
+            &firn.post(&table_path(&ns, "new"), &commit(&assert, &creation(location))).await,
+            location,
+        );
         let set = json!({ "action": "set-location", "location": location });
-        refused(&firn.post(&path, &commit(&[], &[set])).await, location);
+        check_refused(&firn.post(&path, &commit(&[], &[set])).await, location);
         for key in [
             "write.data.path",
             "write.metadata.path",
             "write.object-storage.path",
             "write.folder-storage.path",
         ] {
-            refused(&firn.post(&path, &commit(&[], &[set_property(key, location)])).await, location);
+            check_refused(&firn.post(&path, &commit(&[], &[set_property(key, location)])).await, location);
             let body = json!({ "name": "new", "schema": fixture::schema(), "properties": { key: location } });
-            refused(&firn.post(&tables(&ns), &body).await, location);
+            check_refused(&firn.post(&tables(&ns), &body).await, location);
         }
         let mut snapshot = append(&created["metadata"], 5, "x");
         snapshot[0]["snapshot"]["manifest-list"] = json!(location);
-        refused(&firn.post(&path, &commit(&[], &snapshot)).await, location);
+        check_refused(&firn.post(&path, &commit(&[], &snapshot)).await, location);
         let body = json!({ "name": "new", "metadata-location": location });
-        refused(&firn.post(&format!("{}/register", fixture::namespace_path(&ns)), &body).await, location);
-        refused(
+        check_refused(
+            &firn.post(&format!("{}/register", fixture::namespace_path(&ns)), &body).await,
+            location,
+        );
+        check_refused(
             &firn.post(&format!("{}/register-view", fixture::namespace_path(&ns)), &body).await,
             location,
         );
         let mut new_view = view("new", "select 1");
         new_view["location"] = json!(location);
-        refused(&firn.post(&fixture::views(&ns), &new_view).await, location);
+        check_refused(&firn.post(&fixture::views(&ns), &new_view).await, location);
     }
     assert_eq!(firn.get(&path).await.json(), created, "a refused commit changed the table");
     assert_eq!(firn.head(&table_path(&ns, "new")).await, 404);
     assert!(!firn.setup().data_dir.join("x").exists());
 }
 
-async fn two_tables_never_share_a_folder_however_it_is_spelled(backend: Backend) {
+async fn two_tables_never_share_a_folder_in_any_spelling(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let orders = place(firn, "orders");
+    let orders = new_location(firn, "orders");
     create_at(firn, &ns, "orders", &orders).await.expect(200);
     let path = orders.trim_start_matches("file://");
     let spellings = [
@@ -109,29 +115,29 @@ async fn two_tables_never_share_a_folder_however_it_is_spelled(backend: Backend)
     fixture::create_table(firn, &ns, "other").await;
     let other = table_path(&ns, "other");
     for location in &spellings {
-        refused(&create_at(firn, &ns, "new", location).await, location);
+        check_refused(&create_at(firn, &ns, "new", location).await, location);
         let set = json!({ "action": "set-location", "location": location });
-        refused(&firn.post(&other, &commit(&[], &[set])).await, location);
-        refused(
+        check_refused(&firn.post(&other, &commit(&[], &[set])).await, location);
+        check_refused(
             &firn.post(&other, &commit(&[], &[set_property("write.data.path", location)])).await,
             location,
         );
         let mut new_view = view("new", "select 1");
         new_view["location"] = json!(location);
-        refused(&firn.post(&fixture::views(&ns), &new_view).await, location);
+        check_refused(&firn.post(&fixture::views(&ns), &new_view).await, location);
     }
     // The parent folder of a table's folder is not free either.
-    let nested = place(firn, "nested");
+    let nested = new_location(firn, "nested");
     create_at(firn, &ns, "nested", &format!("{nested}/deep/er")).await.expect(200);
     for above in [nested.clone(), format!("{nested}/deep"), format!("{nested}/deep/")] {
-        refused(&create_at(firn, &ns, "new", &above).await, &above);
+        check_refused(&create_at(firn, &ns, "new", &above).await, &above);
     }
 }
 
 async fn sibling_prefixes_are_different_folders(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let orders = place(firn, "orders");
+    let orders = new_location(firn, "orders");
     for (name, location) in [
         ("a", orders.clone()),
         ("b", format!("{orders}2")),
@@ -155,23 +161,23 @@ async fn a_manifest_list_in_another_tables_folder_is_refused(backend: Backend) {
     let mut updates = append(&mine["metadata"], 5, "x");
     updates[0]["snapshot"]["manifest-list"] = json!(elsewhere);
     let reply = firn.post(&table_path(&ns, "mine"), &commit(&[], &updates)).await;
-    reply.refused(400, "IllegalArgumentException", "belongs to another table");
+    reply.expect_error(400, "IllegalArgumentException", "belongs to another table");
     assert_eq!(firn.get(&table_path(&ns, "mine")).await.json(), mine);
     // The manifest list is accepted in the table's own folder, and in an unused folder of the warehouse.
     firn.post(&table_path(&ns, "mine"), &commit(&[], &append(&mine["metadata"], 6, "x"))).await.expect(200);
 }
 
-async fn a_table_may_move_and_keeps_what_it_owned(backend: Backend) {
+async fn a_moved_table_keeps_its_previous_folder(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let (old, new) = (place(firn, "old"), place(firn, "new"));
+    let (old, new) = (new_location(firn, "old"), new_location(firn, "new"));
     create_at(firn, &ns, "t", &old).await.expect(200);
     let path = table_path(&ns, "t");
     let moved = json!({ "action": "set-location", "location": new });
     let moved = firn.post(&path, &commit(&[], &[moved])).await.expect(200).json();
     assert!(moved["metadata-location"].as_str().unwrap().starts_with(&new), "{moved}");
     for location in [&old, &new] {
-        refused(&create_at(firn, &ns, "other", location).await, location);
+        check_refused(&create_at(firn, &ns, "other", location).await, location);
     }
     // Its own previous folder does not belong to another table.
     let back = json!({ "action": "set-location", "location": old });
@@ -186,34 +192,37 @@ async fn a_table_may_move_and_keeps_what_it_owned(backend: Backend) {
 async fn path_properties_are_claimed_like_locations(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let data = place(firn, "data");
+    let data = new_location(firn, "data");
     fixture::create_table(firn, &ns, "t").await;
     let set = [set_property("write.data.path", &data)];
     firn.post(&table_path(&ns, "t"), &commit(&[], &set)).await.expect(200);
-    refused(&create_at(firn, &ns, "other", &format!("{data}/x")).await, &data);
-    let metadata = place(firn, "metadata");
+    check_refused(&create_at(firn, &ns, "other", &format!("{data}/x")).await, &data);
+    let metadata = new_location(firn, "metadata");
     let body = json!({ "name": "m", "schema": fixture::schema(), "properties": { "write.metadata.path": metadata } });
     let created = firn.post(&tables(&ns), &body).await.expect(200).json();
     assert!(created["metadata-location"].as_str().unwrap().starts_with(&metadata), "{created}");
-    refused(&create_at(firn, &ns, "other", &metadata).await, &metadata);
+    check_refused(&create_at(firn, &ns, "other", &metadata).await, &metadata);
 }
 
-async fn a_default_location_is_new_whatever_the_name_was_before(backend: Backend) {
+async fn a_default_location_is_new_even_for_a_reused_name(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let mut seen = Vec::new();
+    let mut locations = Vec::new();
     for round in 0..3 {
         let created = fixture::create_table(firn, &ns, "t").await;
-        seen.push(created["metadata"]["location"].clone());
+        locations.push(created["metadata"]["location"].clone());
         firn.post("tables/rename", &fixture::rename(&ns, "t", &format!("t{round}"))).await.expect(204);
     }
-    assert!(seen[0] != seen[1] && seen[1] != seen[2] && seen[0] != seen[2], "{seen:?}");
+    assert!(
+        locations[0] != locations[1] && locations[1] != locations[2] && locations[0] != locations[2],
+        "{locations:?}"
+    );
 }
 
-async fn a_namespace_location_is_where_its_tables_go(backend: Backend) {
+async fn tables_are_created_below_the_namespace_location(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::unique("located");
-    let location = place(firn, "base");
+    let location = new_location(firn, "base");
     let body = json!({ "namespace": [ns], "properties": { "location": location } });
     firn.post("namespaces", &body).await.expect(200);
     let created = fixture::create_table(firn, &ns, "t").await;
@@ -224,14 +233,14 @@ async fn a_namespace_location_is_where_its_tables_go(backend: Backend) {
     let outside = json!({ "updates": { "location": "file:///etc" } });
     let reply = firn.post(&format!("{}/properties", fixture::namespace_path(&ns)), &outside).await;
     if reply.status == 200 {
-        refused(&firn.post(&tables(&ns), &fixture::table("u")).await, "file:///etc");
+        check_refused(&firn.post(&tables(&ns), &fixture::table("u")).await, "file:///etc");
     }
 }
 
 async fn concurrent_creations_on_one_folder_leave_one_owner(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let location = place(firn, "contested");
+    let location = new_location(firn, "contested");
     let attempts: Vec<_> = (0..8)
         .map(|number| {
             tokio::spawn({
@@ -248,7 +257,7 @@ async fn concurrent_creations_on_one_folder_leave_one_owner(backend: Backend) {
         match reply.status {
             200 => created += 1,
             409 => drop(reply.error_message(409, "CommitFailedException")),
-            _ => refused(&reply, &location),
+            _ => check_refused(&reply, &location),
         }
     }
     assert_eq!(created, 1);
@@ -258,12 +267,12 @@ async fn concurrent_creations_on_one_folder_leave_one_owner(backend: Backend) {
 
 tests::on_both_databases!(
     a_location_outside_the_warehouse_is_refused_everywhere,
-    two_tables_never_share_a_folder_however_it_is_spelled,
+    two_tables_never_share_a_folder_in_any_spelling,
     sibling_prefixes_are_different_folders,
     a_manifest_list_in_another_tables_folder_is_refused,
-    a_table_may_move_and_keeps_what_it_owned,
+    a_moved_table_keeps_its_previous_folder,
     path_properties_are_claimed_like_locations,
-    a_default_location_is_new_whatever_the_name_was_before,
-    a_namespace_location_is_where_its_tables_go,
+    a_default_location_is_new_even_for_a_reused_name,
+    tables_are_created_below_the_namespace_location,
     concurrent_creations_on_one_folder_leave_one_owner,
 );

@@ -3,7 +3,7 @@
 //!
 //! Tests that need only their own namespaces share one server for each database.
 
-#![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
+#![expect(clippy::unwrap_used, reason = "a case fails if one of its assumptions is wrong")]
 
 mod audit;
 mod authorization;

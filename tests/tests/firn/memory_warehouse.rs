@@ -27,13 +27,13 @@ const WAREHOUSE: &str = "memory://bucket/warehouse";
 const LIMIT_BYTES: usize = 1 << 20;
 
 /// Server in this process.
-struct Running {
+struct RunningServer {
     client: Client,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
 
-impl Running {
+impl RunningServer {
     async fn start(setup: &Setup, stores: &Stores) -> Self {
         let mut config = Config {
             data_dir: setup.data_dir.clone(),
@@ -67,7 +67,7 @@ fn metadata_location(loaded: &Value) -> &str {
 }
 
 /// Waits until a file is deleted. The purge runs after its request was answered.
-async fn until_gone(files: &Files, location: &str) {
+async fn wait_until_deleted(files: &Files, location: &str) {
     for _ in 0..6_000 {
         if files.state(location).await == FileState::Gone {
             return;
@@ -89,7 +89,7 @@ fn check_disk(data_dir: &Path) {
 async fn a_warehouse_in_memory_never_touches_the_disk(backend: Backend) {
     let (setup, stores) = (Setup::new(backend).await, Stores::new(local_store()).with_memory());
     let files = files(&stores);
-    let server = Running::start(&setup, &stores).await;
+    let server = RunningServer::start(&setup, &stores).await;
     let client = &server.client;
     client.post("namespaces", &json!({ "namespace": ["ns"] })).await.expect(200);
     let namespace = client.get(&namespace_path("ns")).await.expect(200).json();
@@ -101,12 +101,13 @@ async fn a_warehouse_in_memory_never_touches_the_disk(backend: Backend) {
     let change = commit(&[], &[set_property("color", "blue")]);
     let committed = client.post(&table_path("ns", "t"), &change).await.expect(200).json();
     let listed = client.get(&tables("ns")).await.expect(200).json();
-    let names: Vec<_> = listed["identifiers"].as_array().unwrap().iter().map(|of| &of["name"]).collect();
+    let names: Vec<_> =
+        listed["identifiers"].as_array().unwrap().iter().map(|identifier| &identifier["name"]).collect();
     assert_eq!(names, ["other", "t"]);
     server.stop().await;
 
     // Another server has nothing in its caches.
-    let server = Running::start(&setup, &stores).await;
+    let server = RunningServer::start(&setup, &stores).await;
     let client = &server.client;
     let loaded = client.get(&table_path("ns", "t")).await.expect(200).json();
     assert_eq!(loaded["metadata"], committed["metadata"]);
@@ -120,7 +121,7 @@ async fn a_warehouse_in_memory_never_touches_the_disk(backend: Backend) {
     client.delete(&format!("{}?purgeRequested=true", table_path("ns", "t"))).await.expect(204);
     assert_eq!(client.head(&table_path("ns", "t")).await, 404);
     for purged in [&created, &committed] {
-        until_gone(&files, metadata_location(purged)).await;
+        wait_until_deleted(&files, metadata_location(purged)).await;
     }
     assert!(matches!(files.state(metadata_location(&other)).await, FileState::Present(_)));
     server.stop().await;

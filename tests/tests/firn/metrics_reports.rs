@@ -29,13 +29,17 @@ async fn a_report_is_checked(backend: Backend) {
         for field in whole.as_object().unwrap().keys() {
             let mut part = whole.clone();
             part.as_object_mut().unwrap().remove(field);
-            firn.post(&path, &part).await.refused(400, "IllegalArgumentException", "Invalid metrics report");
+            firn.post(&path, &part).await.expect_error(
+                400,
+                "IllegalArgumentException",
+                "Invalid metrics report",
+            );
         }
     }
     let big = json!({ "report-type": "scan-report", "x": "x".repeat(300 << 10) });
-    firn.post(&path, &big).await.refused(400, "IllegalArgumentException", "at most");
+    firn.post(&path, &big).await.expect_error(400, "IllegalArgumentException", "at most");
     let missing = firn.post(&format!("{}/metrics", fixture::table_path(&ns, "none")), &report()).await;
-    missing.refused(404, "NoSuchTableException", "Table does not exist");
+    missing.expect_error(404, "NoSuchTableException", "Table does not exist");
 }
 
 async fn the_newest_reports_of_a_table_are_kept(backend: Backend) {
@@ -52,10 +56,10 @@ async fn the_newest_reports_of_a_table_are_kept(backend: Backend) {
     let db = database::open(&firn.setup().database_url(), &DbOptions::default()).await.unwrap();
     let warehouse: WarehouseId = warehouses::find(&db, "main").await.unwrap().unwrap().warehouse_id;
     let table = tabulars::find(&db, warehouse, &ns, "t").await.unwrap().unwrap();
-    let kept = reports::list(&db, table.tabular_id, None, 100).await.unwrap();
-    let ids: Vec<_> = kept.iter().map(|report| report.snapshot_id).collect();
+    let stored = reports::list(&db, table.tabular_id, None, 100).await.unwrap();
+    let ids: Vec<_> = stored.iter().map(|report| report.snapshot_id).collect();
     assert_eq!(ids, [Some(10), Some(9), Some(8)]);
-    let body: Value = serde_json::from_str(&kept[0].body).unwrap();
+    let body: Value = serde_json::from_str(&stored[0].body).unwrap();
     assert_eq!(
         (body["report-type"].as_str(), body["snapshot-id"].as_i64()),
         (Some("commit-report"), Some(10))

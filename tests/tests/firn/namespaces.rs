@@ -16,7 +16,7 @@ async fn children(client: &Client, parent: &str) -> BTreeSet<Vec<String>> {
     serde_json::from_value(listed["namespaces"].clone()).unwrap()
 }
 
-async fn what_was_created_is_listed_loaded_and_dropped(backend: Backend) {
+async fn a_created_namespace_is_listed_loaded_and_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let name = unique("ns");
     let body = json!({ "namespace": [name], "properties": { "owner": "ada", "": "", "ü": "数" } });
@@ -30,19 +30,19 @@ async fn what_was_created_is_listed_loaded_and_dropped(backend: Backend) {
     assert!(dropped.body.is_empty());
     assert_eq!(firn.head(&path).await, 404);
     assert!(!children(firn, "").await.contains(&vec![name.clone()]));
-    firn.get(&path).await.refused(
+    firn.get(&path).await.expect_error(
         404,
         "NoSuchNamespaceException",
         &format!("Namespace does not exist: {name}"),
     );
-    firn.delete(&path).await.refused(
+    firn.delete(&path).await.expect_error(
         404,
         "NoSuchNamespaceException",
         &format!("Namespace does not exist: {name}"),
     );
 }
 
-async fn any_name_goes_through_every_endpoint(backend: Backend) {
+async fn any_name_works_on_every_endpoint(backend: Backend) {
     let firn = process::shared(backend).await;
     let root = unique("odd");
     create(firn, &[&root]).await.expect(200);
@@ -64,7 +64,7 @@ async fn any_name_goes_through_every_endpoint(backend: Backend) {
             children(firn, &parent).await,
             [vec![root.clone(), name.to_owned(), name.to_owned()]].into()
         );
-        firn.delete(&path).await.refused(409, "NamespaceNotEmptyException", "not empty");
+        firn.delete(&path).await.expect_error(409, "NamespaceNotEmptyException", "not empty");
         firn.delete(&format!("{path}%1F{}", encode(name))).await.expect(204);
         assert_eq!(firn.head(&path).await, 204);
         firn.delete(&path).await.expect(204);
@@ -72,10 +72,10 @@ async fn any_name_goes_through_every_endpoint(backend: Backend) {
     assert!(children(firn, &encode(&root)).await.is_empty());
 }
 
-async fn levels_nest_and_a_parent_must_exist(backend: Backend) {
+async fn a_nested_namespace_requires_its_parent(backend: Backend) {
     let firn = process::shared(backend).await;
     let root = unique("nest");
-    create(firn, &[&root, "a"]).await.refused(
+    create(firn, &[&root, "a"]).await.expect_error(
         404,
         "NoSuchNamespaceException",
         &format!("Namespace does not exist: {root}"),
@@ -85,12 +85,12 @@ async fn levels_nest_and_a_parent_must_exist(backend: Backend) {
     create(firn, &[&root, "a", "b"]).await.expect(200);
     assert_eq!(children(firn, &root).await.len(), 1);
     let missing = firn.get("namespaces?parent=no_such_parent").await;
-    missing.refused(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_parent");
+    missing.expect_error(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_parent");
     // `a.b` as a single level is not the same as `a`, `b`.
-    firn.get(&namespace_path(&format!("{root}.a"))).await.refused(404, "NoSuchNamespaceException", "");
+    firn.get(&namespace_path(&format!("{root}.a"))).await.expect_error(404, "NoSuchNamespaceException", "");
 }
 
-async fn a_name_is_given_once(backend: Backend) {
+async fn a_name_is_unique(backend: Backend) {
     let firn = process::shared(backend).await;
     let name = unique("once");
     let creations = (0..8).map(|_| {
@@ -103,14 +103,14 @@ async fn a_name_is_given_once(backend: Backend) {
     for creation in creations {
         let reply = creation.await.unwrap();
         if reply.status != 200 {
-            reply.refused(409, "AlreadyExistsException", &format!("Namespace already exists: {name}"));
+            reply.expect_error(409, "AlreadyExistsException", &format!("Namespace already exists: {name}"));
         }
         statuses.push(reply.status);
     }
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
 }
 
-async fn of_two_clients_that_drop_one_namespace_one_does(backend: Backend) {
+async fn of_two_concurrent_drops_of_a_namespace_one_succeeds(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = namespace_path(&fixture::namespace(firn).await);
     let (first, second) = tokio::join!(firn.delete(&path), firn.delete(&path));
@@ -119,24 +119,24 @@ async fn of_two_clients_that_drop_one_namespace_one_does(backend: Backend) {
     assert_eq!(statuses, [204, 404]);
 }
 
-async fn a_namespace_that_holds_something_stays(backend: Backend) {
+async fn a_namespace_that_is_not_empty_cannot_be_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = namespace_path(&ns);
     fixture::create_table(firn, &ns, "t").await;
-    firn.delete(&path).await.refused(
+    firn.delete(&path).await.expect_error(
         409,
         "NamespaceNotEmptyException",
         &format!("Namespace is not empty: {ns}"),
     );
     firn.delete(&fixture::table_path(&ns, "t")).await.expect(204);
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
-    firn.delete(&path).await.refused(409, "NamespaceNotEmptyException", "");
+    firn.delete(&path).await.expect_error(409, "NamespaceNotEmptyException", "");
     firn.delete(&fixture::view_path(&ns, "v")).await.expect(204);
     firn.delete(&path).await.expect(204);
 }
 
-async fn a_drop_and_a_creation_at_once_leave_no_table_without_its_namespace(backend: Backend) {
+async fn a_concurrent_drop_and_creation_leave_no_table_without_namespace(backend: Backend) {
     let firn = process::shared(backend).await;
     for _ in 0..15 {
         let ns = fixture::namespace(firn).await;
@@ -150,32 +150,32 @@ async fn a_drop_and_a_creation_at_once_leave_no_table_without_its_namespace(back
             match reply.status {
                 200 => {}
                 409 => drop(reply.error_message(409, "CommitFailedException")),
-                _ => reply.refused(404, "NoSuchNamespaceException", "Namespace does not exist"),
+                _ => reply.expect_error(404, "NoSuchNamespaceException", "Namespace does not exist"),
             }
         }
         match dropped.status {
-            204 => assert!(!is_held, "a table was created in a namespace that is gone"),
-            _ => dropped.refused(409, "NamespaceNotEmptyException", "not empty"),
+            204 => assert!(!is_held, "a table was created in a namespace that was dropped"),
+            _ => dropped.expect_error(409, "NamespaceNotEmptyException", "not empty"),
         }
         assert_eq!(firn.head(&path).await, if dropped.status == 204 { 404 } else { 204 });
     }
 }
 
-async fn properties_are_set_and_removed_and_the_rest_stays(backend: Backend) {
+async fn properties_are_set_and_removed_and_others_are_unchanged(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = format!("{}/properties", namespace_path(&ns));
     firn.post(&path, &json!({ "updates": { "a": "1", "b": "2" } })).await.expect(200);
-    let answer =
+    let response =
         firn.post(&path, &json!({ "removals": ["a", "z"], "updates": { "c": "3" } })).await.expect(200);
-    assert_eq!(answer.json(), json!({ "updated": ["c"], "removed": ["a"], "missing": ["z"] }));
+    assert_eq!(response.json(), json!({ "updated": ["c"], "removed": ["a"], "missing": ["z"] }));
     let loaded = firn.get(&namespace_path(&ns)).await.json();
     assert_eq!(without_location(loaded.clone())["properties"], json!({ "b": "2", "c": "3" }));
     let both = firn.post(&path, &json!({ "removals": ["b"], "updates": { "b": "4" } })).await;
-    both.refused(422, "UnprocessableEntityException", "`b` is both set and removed");
+    both.expect_error(422, "UnprocessableEntityException", "`b` is both set and removed");
     assert_eq!(firn.get(&namespace_path(&ns)).await.json(), loaded);
     let missing = firn.post("namespaces/no_such_namespace/properties", &json!({ "updates": {} })).await;
-    missing.refused(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_namespace");
+    missing.expect_error(404, "NoSuchNamespaceException", "Namespace does not exist: no_such_namespace");
 }
 
 async fn concurrent_property_changes_lose_nothing(backend: Backend) {
@@ -198,7 +198,7 @@ async fn concurrent_property_changes_lose_nothing(backend: Backend) {
         let reply = change.await.unwrap();
         match reply.status {
             200 => drop(accepted.insert(format!("k{number}"))),
-            _ => reply.refused(409, "CommitFailedException", "try again"),
+            _ => reply.expect_error(409, "CommitFailedException", "try again"),
         }
     }
     let loaded = without_location(firn.get(&namespace_path(&ns)).await.json());
@@ -207,12 +207,12 @@ async fn concurrent_property_changes_lose_nothing(backend: Backend) {
     assert!(!accepted.is_empty());
 }
 
-async fn what_cannot_be_a_namespace_is_refused(backend: Backend) {
+async fn invalid_namespaces_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let long = "x".repeat(513);
     let many = vec!["x"; 33];
     for levels in [&[][..], &[""], &["a", ""], &["."], &[".."], &["a\u{1f}b"], &["\0"], &[&long], &many] {
-        create(firn, levels).await.refused(400, "IllegalArgumentException", "Invalid namespace");
+        create(firn, levels).await.expect_error(400, "IllegalArgumentException", "Invalid namespace");
     }
     for body in [
         Value::Null,
@@ -223,12 +223,16 @@ async fn what_cannot_be_a_namespace_is_refused(backend: Backend) {
         json!({ "namespace": ["a"], "properties": { "a": 1 } }),
         json!({ "namespace": ["a"], "properties": [] }),
     ] {
-        firn.post("namespaces", &body).await.refused(400, "BadRequestException", "Malformed request body");
+        firn.post("namespaces", &body).await.expect_error(
+            400,
+            "BadRequestException",
+            "Malformed request body",
+        );
     }
     for path in ["namespaces/", "namespaces/%1F", "namespaces/a%1F", "namespaces/%00"] {
         assert!(matches!(firn.get(path).await.status, 400 | 404), "{path}");
     }
-    firn.get("namespaces/%FF").await.refused(400, "BadRequestException", "Invalid path");
+    firn.get("namespaces/%FF").await.expect_error(400, "BadRequestException", "Invalid path");
 }
 
 /// Trino, Sail and dbt request the namespace's location, and create tables below it.
@@ -252,8 +256,8 @@ async fn every_namespace_has_a_location_that_its_tables_may_use(backend: Backend
         let tables = format!("{path}/tables");
         let mut staged = fixture::table_at("t", &at);
         staged["stage-create"] = json!(true);
-        let answer = firn.post(&tables, &staged).await.expect(200).json();
-        assert_eq!(answer["metadata"]["location"], json!(at));
+        let response = firn.post(&tables, &staged).await.expect(200).json();
+        assert_eq!(response["metadata"]["location"], json!(at));
         let requirement = json!({ "type": "assert-create" });
         let commit = fixture::commit(&[requirement], &fixture::creation(&at));
         firn.post(&format!("{tables}/t"), &commit).await.expect(200);
@@ -261,31 +265,34 @@ async fn every_namespace_has_a_location_that_its_tables_may_use(backend: Backend
         // is below it, too.
         let plain = format!("{location}/plain");
         firn.post(&tables, &fixture::table_at("plain", &plain)).await.expect(200);
-        let chosen = firn.post(&tables, &fixture::table("chosen")).await.expect(200).json();
-        let chosen = chosen["metadata"]["location"].as_str().unwrap().to_owned();
-        assert!(chosen.starts_with(&format!("{location}/")), "{chosen} is not in {location}");
+        let default_location = firn.post(&tables, &fixture::table("chosen")).await.expect(200).json();
+        let default_location = default_location["metadata"]["location"].as_str().unwrap().to_owned();
+        assert!(
+            default_location.starts_with(&format!("{location}/")),
+            "{default_location} is not in {location}"
+        );
     }
 }
 
-async fn a_location_that_was_chosen_is_no_property(backend: Backend) {
+async fn a_default_location_cannot_be_removed(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = namespace_path(&ns);
     let properties = format!("{path}/properties");
-    let chosen = firn.get(&path).await.expect(200).json()["properties"]["location"].clone();
+    let default_location = firn.get(&path).await.expect(200).json()["properties"]["location"].clone();
     let change = json!({ "removals": ["location"], "updates": { "a": "1" } });
-    let answer = firn.post(&properties, &change).await.expect(200).json();
-    assert_eq!(answer, json!({ "updated": ["a"], "removed": [], "missing": ["location"] }));
-    assert_eq!(firn.get(&path).await.json()["properties"], json!({ "a": "1", "location": chosen }));
-    let own = format!("{}/elsewhere", chosen.as_str().unwrap());
+    let response = firn.post(&properties, &change).await.expect(200).json();
+    assert_eq!(response, json!({ "updated": ["a"], "removed": [], "missing": ["location"] }));
+    assert_eq!(firn.get(&path).await.json()["properties"], json!({ "a": "1", "location": default_location }));
+    let own = format!("{}/elsewhere", default_location.as_str().unwrap());
     firn.post(&properties, &json!({ "updates": { "location": own } })).await.expect(200);
     assert_eq!(firn.get(&path).await.json()["properties"]["location"], json!(own));
-    let answer = firn.post(&properties, &json!({ "removals": ["location"] })).await.expect(200).json();
-    assert_eq!(answer["removed"], json!(["location"]));
-    assert_eq!(firn.get(&path).await.json()["properties"]["location"], chosen);
+    let response = firn.post(&properties, &json!({ "removals": ["location"] })).await.expect(200).json();
+    assert_eq!(response["removed"], json!(["location"]));
+    assert_eq!(firn.get(&path).await.json()["properties"]["location"], default_location);
 }
 
-async fn what_is_sent_to_a_namespace_is_bounded(backend: Backend) {
+async fn properties_of_namespaces_are_limited_in_size(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = format!("{}/properties", namespace_path(&ns));
@@ -305,16 +312,16 @@ async fn what_is_sent_to_a_namespace_is_bounded(backend: Backend) {
 
 tests::on_both_databases!(
     every_namespace_has_a_location_that_its_tables_may_use,
-    a_location_that_was_chosen_is_no_property,
-    what_is_sent_to_a_namespace_is_bounded,
-    what_was_created_is_listed_loaded_and_dropped,
-    any_name_goes_through_every_endpoint,
-    levels_nest_and_a_parent_must_exist,
-    a_name_is_given_once,
-    of_two_clients_that_drop_one_namespace_one_does,
-    a_namespace_that_holds_something_stays,
-    a_drop_and_a_creation_at_once_leave_no_table_without_its_namespace,
-    properties_are_set_and_removed_and_the_rest_stays,
+    a_default_location_cannot_be_removed,
+    properties_of_namespaces_are_limited_in_size,
+    a_created_namespace_is_listed_loaded_and_dropped,
+    any_name_works_on_every_endpoint,
+    a_nested_namespace_requires_its_parent,
+    a_name_is_unique,
+    of_two_concurrent_drops_of_a_namespace_one_succeeds,
+    a_namespace_that_is_not_empty_cannot_be_dropped,
+    a_concurrent_drop_and_creation_leave_no_table_without_namespace,
+    properties_are_set_and_removed_and_others_are_unchanged,
     concurrent_property_changes_lose_nothing,
-    what_cannot_be_a_namespace_is_refused,
+    invalid_namespaces_are_refused,
 );

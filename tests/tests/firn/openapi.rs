@@ -25,7 +25,7 @@ fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
 }
 
 #[test]
-fn it_lists_what_is_advertised_and_what_operators_ask() {
+fn the_document_describes_all_advertised_and_operator_endpoints() {
     let document = document();
     assert!(document["openapi"].as_str().unwrap().starts_with("3."));
     let listed: BTreeSet<_> = operations(&document).map(|(route, _)| route).collect();
@@ -40,7 +40,7 @@ fn it_lists_what_is_advertised_and_what_operators_ask() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_can_be_resolved() {
     fn walk<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
             Value::Object(fields) => {

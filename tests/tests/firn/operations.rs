@@ -8,7 +8,7 @@ use serde_json::json;
 use tests::fixture;
 use tests::process::{Backend, Firn, Setup};
 
-async fn health_tells_that_it_lives_and_serves(backend: Backend) {
+async fn health_reports_liveness_and_readiness(backend: Backend) {
     let firn = Firn::new(backend).await;
     for path in ["/health/live", "/health/ready"] {
         let reply = firn.request("GET", path, None, &[]).await.expect(200);
@@ -90,7 +90,7 @@ async fn sigterm_finishes_what_is_in_flight_and_exits_0(backend: Backend) {
     firn.get("namespaces/late").await.expect(200);
 }
 
-async fn a_client_that_never_finishes_does_not_hold_up_the_shutdown(backend: Backend) {
+async fn an_incomplete_request_does_not_delay_the_shutdown(backend: Backend) {
     let mut firn = Firn::start(Setup::new(backend).await.with("FIRN_LIMITS__DRAIN_MS", "200"));
     let address = firn.root().trim_start_matches("http://").to_owned();
     let mut stuck = TcpStream::connect(&address).unwrap();
@@ -103,7 +103,7 @@ async fn a_client_that_never_finishes_does_not_hold_up_the_shutdown(backend: Bac
     assert!(firn.setup().log().contains("did not finish in time"), "{}", firn.setup().log());
 }
 
-async fn everything_is_there_after_a_crash(backend: Backend) {
+async fn all_data_survives_a_crash(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     let mut expected = Vec::new();
@@ -120,7 +120,7 @@ async fn everything_is_there_after_a_crash(backend: Backend) {
     }
 }
 
-async fn logs_hold_request_ids_and_no_names_or_values(backend: Backend) {
+async fn logs_contain_request_ids_and_no_names_or_values(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_LOG__FORMAT", "json").with("FIRN_LOG__LEVEL", "debug");
     let mut firn = Firn::start(setup);
     let ns = fixture::namespace(&firn).await;
@@ -137,10 +137,10 @@ async fn logs_hold_request_ids_and_no_names_or_values(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    health_tells_that_it_lives_and_serves,
+    health_reports_liveness_and_readiness,
     metrics_count_requests_commits_and_connections,
     sigterm_finishes_what_is_in_flight_and_exits_0,
-    a_client_that_never_finishes_does_not_hold_up_the_shutdown,
-    everything_is_there_after_a_crash,
-    logs_hold_request_ids_and_no_names_or_values,
+    an_incomplete_request_does_not_delay_the_shutdown,
+    all_data_survives_a_crash,
+    logs_contain_request_ids_and_no_names_or_values,
 );

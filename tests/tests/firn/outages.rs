@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::fixture::{self, change, commit, create_table, set_property, table_path};
 use tests::http::Reply;
-use tests::outage::{Proxy, Stoppable, Wire};
+use tests::outage::{Proxy, ProxyMode, StoppableServer};
 use tests::postgres::Postgres;
 use tests::process::{self, Backend, Firn, Setup};
 
 /// Asserts that a response during an outage is a success, an error that asks to retry, or one that reports an
 /// unknown outcome.
-fn check_answer(reply: &Reply) {
+fn check_response(reply: &Reply) {
     match reply.status {
         200 | 204 => {}
         503 => drop(reply.error_message(503, "ServiceUnavailableException")),
@@ -23,7 +23,7 @@ fn check_answer(reply: &Reply) {
 }
 
 /// Waits until the server reports that it is ready again.
-async fn until_ready(firn: &Firn) {
+async fn wait_until_ready(firn: &Firn) {
     for _ in 0..3_000 {
         if firn.request("GET", "/health/ready", None, &[]).await.status == 200 {
             return;
@@ -34,7 +34,7 @@ async fn until_ready(firn: &Firn) {
 }
 
 /// Starts writers whose commits have no requirements. Each returns the markers of its acknowledged commits.
-fn write_until(
+fn start_writers(
     stop: &Arc<AtomicBool>,
     firn: &Firn,
     path: &str,
@@ -48,11 +48,11 @@ fn write_until(
             while !stop.load(Ordering::SeqCst) {
                 let marker = format!("w{writer}-{round}");
                 let reply = client.post(&path, &commit(&[], &[set_property(&marker, "x")])).await;
-                check_answer(&reply);
+                check_response(&reply);
                 if reply.status == 200 {
                     done.push(marker);
                 }
-                check_answer(&client.get(&path).await);
+                check_response(&client.get(&path).await);
                 round += 1;
             }
             done
@@ -61,7 +61,7 @@ fn write_until(
     (0..writers).map(spawn).collect()
 }
 
-async fn check_all_there(firn: &Firn, path: &str, writers: Vec<tokio::task::JoinHandle<Vec<String>>>) {
+async fn check_all_visible(firn: &Firn, path: &str, writers: Vec<tokio::task::JoinHandle<Vec<String>>>) {
     let properties = async { firn.get(path).await.expect(200).json()["metadata"]["properties"].clone() };
     let mut done = Vec::new();
     for writer in writers {
@@ -75,11 +75,11 @@ async fn check_all_there(firn: &Firn, path: &str, writers: Vec<tokio::task::Join
 }
 
 #[test]
-fn postgresql_stopped_and_started_under_load_costs_nothing_but_time() {
+fn restarts_of_postgresql_under_load_lose_no_commit() {
     process::run(async {
         let server = Arc::new(Postgres::start(&[]).await.unwrap());
         let url = server.create_database().await.unwrap();
-        let mut stoppable = Stoppable::new(server, &url);
+        let mut stoppable = StoppableServer::new(server, &url);
         let mut setup = Setup::new(Backend::Sqlite).await;
         setup.database_url = Some(url);
         let firn = Firn::start(setup);
@@ -87,30 +87,30 @@ fn postgresql_stopped_and_started_under_load_costs_nothing_but_time() {
         create_table(&firn, &ns, "t").await;
         let path = table_path(&ns, "t");
         let stop = Arc::new(AtomicBool::new(false));
-        let writers = write_until(&stop, &firn, &path, 4);
-        for how in ["INT", "QUIT", "INT"] {
-            stoppable.stop(how).await;
+        let writers = start_writers(&stop, &firn, &path, 4);
+        for signal in ["INT", "QUIT", "INT"] {
+            stoppable.stop(signal).await;
             let ready = firn.request("GET", "/health/ready", None, &[]).await;
             assert_eq!(ready.status, 503, "{}", ready.text());
             firn.request("GET", "/health/live", None, &[]).await.expect(200);
             let reply = firn.post(&path, &commit(&[], &[set_property("while", "away")])).await;
-            check_answer(&reply);
+            check_response(&reply);
             assert!(reply.status >= 500);
             stoppable.start();
-            until_ready(&firn).await;
-            firn.post(&path, &commit(&[], &[set_property("back", how)])).await.expect(200);
+            wait_until_ready(&firn).await;
+            firn.post(&path, &commit(&[], &[set_property("back", signal)])).await.expect(200);
         }
         stop.store(true, Ordering::SeqCst);
-        check_all_there(&firn, &path, writers).await;
+        check_all_visible(&firn, &path, writers).await;
         drop(firn);
     });
 }
 
 #[test]
-fn a_cut_wire_is_unavailable_and_heals() {
+fn a_cut_connection_is_unavailable_and_recovers() {
     process::run(async {
         let direct = Setup::new(Backend::Postgres).await;
-        let proxy = Proxy::to(&direct.database_url());
+        let proxy = Proxy::start(&direct.database_url());
         let mut setup = direct.clone();
         setup.database_url = Some(proxy.url(&direct.database_url()));
         let firn = Firn::start(setup);
@@ -118,25 +118,25 @@ fn a_cut_wire_is_unavailable_and_heals() {
         create_table(&firn, &ns, "t").await;
         let path = table_path(&ns, "t");
         let stop = Arc::new(AtomicBool::new(false));
-        let writers = write_until(&stop, &firn, &path, 4);
+        let writers = start_writers(&stop, &firn, &path, 4);
         for _ in 0..5 {
-            proxy.set(Wire::Cut);
-            check_answer(&firn.get(&path).await);
-            firn.get("namespaces").await.refused(503, "ServiceUnavailableException", "database");
-            proxy.set(Wire::Whole);
-            until_ready(&firn).await;
+            proxy.set(ProxyMode::Cut);
+            check_response(&firn.get(&path).await);
+            firn.get("namespaces").await.expect_error(503, "ServiceUnavailableException", "database");
+            proxy.set(ProxyMode::Forward);
+            wait_until_ready(&firn).await;
             firn.get(&path).await.expect(200);
         }
         stop.store(true, Ordering::SeqCst);
-        check_all_there(&firn, &path, writers).await;
+        check_all_visible(&firn, &path, writers).await;
     });
 }
 
 /// Commits the property `k`; the connection to the database is cut after the server has sent `word`, so that
 /// the response of the database is lost.
-async fn lose_the_answer(word: &'static str, is_transaction: bool) {
+async fn check_lost_response(word: &'static str, is_transaction: bool) {
     let direct = Setup::new(Backend::Postgres).await;
-    let proxy = Proxy::to(&direct.database_url());
+    let proxy = Proxy::start(&direct.database_url());
     let mut setup = direct.clone();
     setup.database_url = Some(proxy.url(&direct.database_url()));
     let firn = Firn::start(setup);
@@ -154,19 +154,19 @@ async fn lose_the_answer(word: &'static str, is_transaction: bool) {
     };
     let key = catalog_server::id::random().to_string();
     let headers = [("idempotency-key", key.as_str())];
-    proxy.set(Wire::CutAfter(word));
+    proxy.set(ProxyMode::CutAfter(word));
     let reply = firn.send("POST", &target, Some(body.to_string()), &headers).await;
-    reply.refused(500, "CommitStateUnknownException", "its outcome is unknown");
-    proxy.set(Wire::Whole);
-    until_ready(&firn).await;
+    reply.expect_error(500, "CommitStateUnknownException", "its outcome is unknown");
+    proxy.set(ProxyMode::Forward);
+    wait_until_ready(&firn).await;
     // The commit was carried out: its metadata file was not deleted, and a request with the same key gets the
     // response that was lost.
-    let again = firn.send("POST", &target, Some(body.to_string()), &headers).await;
+    let repeated = firn.send("POST", &target, Some(body.to_string()), &headers).await;
     let loaded = firn.get(&path).await.expect(200).json();
     if is_transaction {
-        again.expect(204);
+        repeated.expect(204);
     } else {
-        assert_eq!(again.expect(200).json(), loaded);
+        assert_eq!(repeated.expect(200).json(), loaded);
     }
     assert_eq!(loaded["metadata"]["properties"]["k"], "v");
     let log = loaded["metadata"]["metadata-log"].as_array().unwrap();
@@ -177,14 +177,14 @@ async fn lose_the_answer(word: &'static str, is_transaction: bool) {
 }
 
 #[test]
-fn a_commit_whose_answer_is_lost_is_of_unknown_outcome_and_keeps_its_file() {
+fn a_commit_with_a_lost_response_has_an_unknown_outcome_and_keeps_its_file() {
     // A commit to a single table is one statement, which contains this name of the recorded action.
-    process::run(lose_the_answer("commit-table", false));
+    process::run(check_lost_response("commit-table", false));
 }
 
 #[test]
-fn a_transaction_whose_answer_is_lost_is_of_unknown_outcome_and_keeps_its_files() {
-    process::run(lose_the_answer("COMMIT\0", true));
+fn a_transaction_with_a_lost_response_has_an_unknown_outcome_and_keeps_its_files() {
+    process::run(check_lost_response("COMMIT\0", true));
 }
 
 /// Sets a command that runs the server with a small disk of its own at the data directory.
@@ -202,7 +202,7 @@ fn with_small_disk(setup: &mut Setup) {
 }
 
 #[test]
-fn a_full_disk_is_a_clear_error_and_nothing_is_half_done() {
+fn a_full_disk_is_a_clear_error_and_leaves_no_partial_change() {
     process::run(async {
         let mut setup = Setup::new(Backend::Sqlite).await;
         with_small_disk(&mut setup);
@@ -237,7 +237,7 @@ fn a_full_disk_is_a_clear_error_and_nothing_is_half_done() {
         let metadata =
             format!("{}/metadata", fixture::local(before["metadata"]["location"].as_str().unwrap()));
         let inside = format!("/proc/{}/root{metadata}", firn.pid());
-        assert_eq!(std::fs::read_dir(inside).unwrap().count(), 1, "half a file stays behind");
+        assert_eq!(std::fs::read_dir(inside).unwrap().count(), 1, "a partial file remains");
         drop(written);
         std::fs::remove_file(&filler).unwrap();
         let done = firn.post(&path, &commit(&[], &[big])).await.expect(200).json();
@@ -260,11 +260,11 @@ fn a_file_that_may_not_grow_is_a_clear_error() {
         let path = table_path(&ns, "t");
         let before = firn.get(&path).await.expect(200).json();
         let reply = firn.post(&path, &commit(&[], &[set_property("big", &"x".repeat(1 << 20))])).await;
-        reply.refused(500, "InternalServerError", "cannot write");
+        reply.expect_error(500, "InternalServerError", "cannot write");
         assert_eq!(firn.get(&path).await.json(), before);
         let metadata =
             format!("{}/metadata", fixture::local(before["metadata"]["location"].as_str().unwrap()));
-        assert_eq!(std::fs::read_dir(metadata).unwrap().count(), 1, "half a file stays behind");
+        assert_eq!(std::fs::read_dir(metadata).unwrap().count(), 1, "a partial file remains");
         firn.post(&path, &commit(&[], &[set_property("small", "x")])).await.expect(200);
     });
 }

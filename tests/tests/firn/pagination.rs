@@ -8,7 +8,7 @@ use tests::http::{Client, encode};
 use tests::process::{self, Backend, Firn, Setup};
 
 /// Reads a list to its end, and returns the entries of each page.
-async fn read(client: &Client, list: &str, field: &str, size: usize) -> Vec<Vec<Value>> {
+async fn read_pages(client: &Client, list: &str, field: &str, size: usize) -> Vec<Vec<Value>> {
     let joint = if list.contains('?') { '&' } else { '?' };
     let (mut pages, mut token) = (Vec::new(), String::new());
     loop {
@@ -39,13 +39,13 @@ async fn pages_together_are_the_whole_list(backend: Backend) {
         firn.post("namespaces", &json!({ "namespace": [ns, name] })).await.expect(200);
     }
     for size in [1, 7, expected.len() - 1, expected.len(), expected.len() + 1] {
-        let pages = read(firn, &tables(&ns), "identifiers", size).await;
+        let pages = read_pages(firn, &tables(&ns), "identifiers", size).await;
         assert_eq!(names(&pages), expected, "{size}");
         assert!(pages.iter().all(|page| !page.is_empty()), "an empty page with {size}");
         let of_views: Vec<_> = expected.iter().map(|name| format!("v{name}")).collect();
-        assert_eq!(names(&read(firn, &views(&ns), "identifiers", size).await), of_views);
+        assert_eq!(names(&read_pages(firn, &views(&ns), "identifiers", size).await), of_views);
         let of_namespaces =
-            read(firn, &format!("namespaces?parent={}", encode(&ns)), "namespaces", size).await;
+            read_pages(firn, &format!("namespaces?parent={}", encode(&ns)), "namespaces", size).await;
         let of_namespaces: Vec<_> =
             of_namespaces.iter().flatten().map(|levels| levels[1].as_str().unwrap().to_owned()).collect();
         assert_eq!(of_namespaces, expected);
@@ -55,11 +55,11 @@ async fn pages_together_are_the_whole_list(backend: Backend) {
     assert_eq!(whole["next-page-token"], Value::Null);
 }
 
-async fn every_entry_comes_once_while_others_are_added_and_dropped(backend: Backend) {
+async fn every_entry_is_listed_once_while_others_are_added_and_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let old: BTreeSet<_> = (0..40).map(|number| format!("m{:02}", number * 2)).collect();
-    for name in &old {
+    let permanent: BTreeSet<_> = (0..40).map(|number| format!("m{:02}", number * 2)).collect();
+    for name in &permanent {
         fixture::create_table(firn, &ns, name).await;
     }
     let writer = tokio::spawn({
@@ -76,36 +76,36 @@ async fn every_entry_comes_once_while_others_are_added_and_dropped(backend: Back
     });
     let mut rounds = 0;
     while !writer.is_finished() || rounds == 0 {
-        let seen = names(&read(firn, &tables(&ns), "identifiers", 3).await);
-        let mut sorted = seen.clone();
+        let listed = names(&read_pages(firn, &tables(&ns), "identifiers", 3).await);
+        let mut sorted = listed.clone();
         sorted.sort_unstable();
         sorted.dedup();
-        assert_eq!(seen, sorted, "an entry came twice or out of order");
-        let missed: Vec<_> = old.iter().filter(|name| !seen.contains(name)).collect();
+        assert_eq!(listed, sorted, "an entry is listed twice or out of order");
+        let missed: Vec<_> = permanent.iter().filter(|name| !listed.contains(name)).collect();
         assert!(missed.is_empty(), "missed {missed:?}");
         rounds += 1;
     }
     writer.await.unwrap();
 }
 
-async fn a_token_that_we_did_not_give_is_400(backend: Backend) {
+async fn an_invalid_page_token_is_400(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for list in [tables(&ns), views(&ns), "namespaces".to_owned()] {
         for token in ["AQA", "x", "!!!!", "AAAA", "%00", "eyJhIjoxfQ", "Av_-", "%F0%9F%98%80"] {
             let reply = firn.get(&format!("{list}?pageToken={token}&pageSize=2")).await;
-            reply.refused(400, "BadRequestException", "Invalid pageToken");
+            reply.expect_error(400, "BadRequestException", "Invalid pageToken");
         }
         for size in ["0", "-1", "x", "1.5", "99999999999999999999999"] {
             let reply = firn.get(&format!("{list}?pageSize={size}")).await;
-            reply.refused(400, "BadRequestException", "Invalid pageSize");
+            reply.expect_error(400, "BadRequestException", "Invalid pageSize");
         }
         firn.get(&format!("{list}?pageSize=4294967296")).await.expect(200);
         firn.get(&format!("{list}?pageSize=&pageToken=")).await.expect(200);
     }
 }
 
-async fn a_token_outlives_the_entry_it_stands_on(backend: Backend) {
+async fn a_page_token_remains_valid_after_its_entry_is_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for name in ["a", "b", "c", "d"] {
@@ -114,29 +114,29 @@ async fn a_token_outlives_the_entry_it_stands_on(backend: Backend) {
     let page = firn.get(&format!("{}?pageSize=2", tables(&ns))).await.expect(200).json();
     let token = page["next-page-token"].as_str().unwrap().to_owned();
     firn.delete(&fixture::table_path(&ns, "b")).await.expect(204);
-    let rest = firn.get(&format!("{}?pageSize=9&pageToken={token}", tables(&ns))).await.expect(200).json();
-    assert_eq!(names(&[rest["identifiers"].as_array().unwrap().clone()]), ["c", "d"]);
+    let page = firn.get(&format!("{}?pageSize=9&pageToken={token}", tables(&ns))).await.expect(200).json();
+    assert_eq!(names(&[page["identifiers"].as_array().unwrap().clone()]), ["c", "d"]);
 }
 
 tests::on_both_databases!(
     pages_together_are_the_whole_list,
-    every_entry_comes_once_while_others_are_added_and_dropped,
-    a_token_that_we_did_not_give_is_400,
-    a_token_outlives_the_entry_it_stands_on,
+    every_entry_is_listed_once_while_others_are_added_and_dropped,
+    an_invalid_page_token_is_400,
+    a_page_token_remains_valid_after_its_entry_is_dropped,
 );
 
-/// Pages are cached, so each replica has to notice what the other one changes.
+/// Pages are cached, so each replica has to detect the changes of the other one.
 #[test]
-fn every_replica_lists_what_another_one_changed() {
+fn every_replica_lists_changes_of_the_others() {
     process::run(async {
         let setup = Setup::new(Backend::Postgres).await;
         let (first, second) = (Firn::start(setup.clone()), Firn::start(setup));
         let ns = fixture::namespace(&first).await;
         let list = tables(&ns);
         let check = async |expected: &[&str]| {
-            // Twice, because the second answer comes from the cache.
+            // Twice, because the second response comes from the cache.
             for client in [&first, &second, &first, &second] {
-                assert_eq!(names(&read(client, &list, "identifiers", 10).await), expected);
+                assert_eq!(names(&read_pages(client, &list, "identifiers", 10).await), expected);
             }
         };
         check(&[]).await;

@@ -27,7 +27,7 @@ fn write_files(folder: &Path, count: usize) {
 }
 
 /// Waits until the folder is deleted. The purge runs after its request was answered.
-async fn until_gone(folder: &Path) {
+async fn wait_until_deleted(folder: &Path) {
     for _ in 0..6_000 {
         if !folder.exists() {
             return;
@@ -41,7 +41,7 @@ async fn purge(firn: &Firn, ns: &str, name: &str) {
     firn.delete(&format!("{}?purgeRequested=true", table_path(ns, name))).await.expect(204);
 }
 
-async fn a_purged_tables_files_go_and_a_dropped_ones_stay(backend: Backend) {
+async fn files_of_a_purged_table_are_deleted_and_those_of_a_dropped_table_remain(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let (purged, dropped) =
@@ -57,12 +57,12 @@ async fn a_purged_tables_files_go_and_a_dropped_ones_stay(backend: Backend) {
     purge(firn, &ns, "p").await;
     firn.delete(&table_path(&ns, "d")).await.expect(204);
     assert_eq!(firn.head(&table_path(&ns, "p")).await, 404);
-    until_gone(&folder(&purged)).await;
-    until_gone(Path::new(local(&data))).await;
+    wait_until_deleted(&folder(&purged)).await;
+    wait_until_deleted(Path::new(local(&data))).await;
     assert_eq!(files(&folder(&dropped)), 11);
 }
 
-async fn odd_locations_are_purged_too(backend: Backend) {
+async fn unusual_locations_are_purged(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for (number, part) in ["a b", "a%20b", "ü", "100%25", "%E6%95%B0", "'quoted'"].iter().enumerate() {
@@ -71,11 +71,11 @@ async fn odd_locations_are_purged_too(backend: Backend) {
         let created = firn.post(&tables(&ns), &table_at(&name, &location)).await.expect(200).json();
         write_files(&folder(&created), 2);
         purge(firn, &ns, &name).await;
-        until_gone(&folder(&created)).await;
+        wait_until_deleted(&folder(&created)).await;
     }
 }
 
-async fn a_purge_goes_on_after_a_crash(backend: Backend) {
+async fn a_purge_continues_after_a_crash(backend: Backend) {
     let mut firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     let neighbour = fixture::create_table(&firn, &ns, "neighbour").await;
@@ -99,9 +99,9 @@ async fn a_purge_goes_on_after_a_crash(backend: Backend) {
                 let reply = firn.post(&tables(&ns), &table_at("squatter", location)).await;
                 if reply.status == 200 {
                     let is_empty = files(&folder(&created).join("data")) == 0;
-                    assert!(is_empty, "a folder was given away before it was empty");
+                    assert!(is_empty, "a folder was reused before it was empty");
                 } else {
-                    reply.refused(400, "IllegalArgumentException", "belongs to another table");
+                    reply.expect_error(400, "IllegalArgumentException", "belongs to another table");
                 }
             }
         }
@@ -109,12 +109,12 @@ async fn a_purge_goes_on_after_a_crash(backend: Backend) {
     }
     assert!(crashes > 0, "the purge was over before it could be interrupted");
     // The lease of the crashed worker expires after a minute.
-    until_data_gone(&folder(&created)).await;
+    wait_until_data_deleted(&folder(&created)).await;
     assert_eq!(files(&folder(&neighbour)), 1);
     firn.get(&table_path(&ns, "neighbour")).await.expect(200);
 }
 
-async fn until_data_gone(folder: &Path) {
+async fn wait_until_data_deleted(folder: &Path) {
     for _ in 0..18_000 {
         if files(&folder.join("data")) == 0 {
             return;
@@ -133,7 +133,7 @@ async fn a_folder_is_free_again_once_it_is_empty(backend: Backend) {
             let reply = firn.post(&tables(&ns), &table_at("t", &location)).await;
             match reply.status {
                 200 => break reply.json(),
-                _ => reply.refused(400, "IllegalArgumentException", "belongs to another table"),
+                _ => reply.expect_error(400, "IllegalArgumentException", "belongs to another table"),
             }
             tokio::task::yield_now().await;
         };
@@ -152,27 +152,27 @@ async fn gc_enabled_false_keeps_the_files(backend: Backend) {
     // A later purge is finished; by then, this one would be finished as well.
     let other = fixture::create_table(firn, &ns, "other").await;
     purge(firn, &ns, "other").await;
-    until_gone(&folder(&other)).await;
+    wait_until_deleted(&folder(&other)).await;
     assert_eq!(files(&folder(&created)), 2);
 }
 
-async fn what_was_registered_again_is_not_deleted(backend: Backend) {
+async fn files_of_a_table_registered_again_are_not_deleted(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let created = fixture::create_table(firn, &ns, "t").await;
     write_files(&folder(&created), 5);
-    let out = firn
+    let unregistered = firn
         .send("POST", &format!("{}/unregister", table_path(&ns, "t")), None, &[])
         .await
         .expect(200)
         .json();
-    assert_eq!(out["metadata-location"], created["metadata-location"]);
+    assert_eq!(unregistered["metadata-location"], created["metadata-location"]);
     assert_eq!(files(&folder(&created)), 6);
     let body = json!({ "name": "u", "metadata-location": created["metadata-location"] });
     firn.post(&format!("{}/register", namespace_path(&ns)), &body).await.expect(200);
     let other = fixture::create_table(firn, &ns, "other").await;
     purge(firn, &ns, "other").await;
-    until_gone(&folder(&other)).await;
+    wait_until_deleted(&folder(&other)).await;
     assert_eq!(files(&folder(&created)), 6);
     firn.get(&table_path(&ns, "u")).await.expect(200);
 }
@@ -186,10 +186,10 @@ async fn a_metadata_file_of_a_folder_being_purged_cannot_be_registered(backend: 
     let body = json!({ "name": "u", "metadata-location": created["metadata-location"] });
     let reply = firn.post(&format!("{}/register", namespace_path(&ns)), &body).await;
     match reply.status {
-        400 => reply.refused(400, "IllegalArgumentException", "belongs to another table"),
-        _ => reply.refused(404, "NotFoundException", "Failed to open"),
+        400 => reply.expect_error(400, "IllegalArgumentException", "belongs to another table"),
+        _ => reply.expect_error(404, "NotFoundException", "Failed to open"),
     }
-    until_gone(&folder(&created)).await;
+    wait_until_deleted(&folder(&created)).await;
 }
 
 /// A purge is a job of the server: it is listed, and runs without maintenance workers, to which it is not
@@ -213,7 +213,7 @@ async fn a_purge_is_a_job_of_the_server_alone(backend: Backend) {
     );
     let id = job["job-id"].as_str().unwrap();
     let cancelled = firn.request("POST", &at(&format!("/{id}/cancel")), Some("{}".to_owned()), &[]).await;
-    cancelled.refused(409, "ConflictException", "cannot be cancelled");
+    cancelled.expect_error(409, "ConflictException", "cannot be cancelled");
     let worker = json!({ "worker": "w" }).to_string();
     let leased = firn.request("POST", &at("/lease"), Some(worker), &[]).await.expect(200).json();
     assert_eq!(leased["job"], Value::Null);
@@ -225,7 +225,7 @@ async fn a_purge_is_a_job_of_the_server_alone(backend: Backend) {
         let outcome = json!({ "outcome": "failed", "error": "broken" });
         let body = json!({ "lease": lease, "outcome": outcome }).to_string();
         let ended = firn.request("POST", &at(&format!("/{id}/finish")), Some(body), &[]).await;
-        ended.refused(409, "ConflictException", "any more");
+        ended.expect_error(409, "ConflictException", "any more");
         if job["state"] == "succeeded" {
             break job;
         }
@@ -236,7 +236,7 @@ async fn a_purge_is_a_job_of_the_server_alone(backend: Backend) {
     assert!(!folder(&created).exists());
 }
 
-async fn old_metadata_files_go_when_the_table_says_so(backend: Backend) {
+async fn old_metadata_files_are_deleted_if_the_table_requests_it(backend: Backend) {
     let firn = &Firn::start(Setup::new(backend).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0"));
     let ns = fixture::namespace(firn).await;
     let properties = json!({ "write.metadata.delete-after-commit.enabled": "true", "write.metadata.previous-versions-max": "2" });
@@ -250,13 +250,13 @@ async fn old_metadata_files_go_when_the_table_says_so(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_purged_tables_files_go_and_a_dropped_ones_stay,
-    odd_locations_are_purged_too,
-    a_purge_goes_on_after_a_crash,
+    files_of_a_purged_table_are_deleted_and_those_of_a_dropped_table_remain,
+    unusual_locations_are_purged,
+    a_purge_continues_after_a_crash,
     a_folder_is_free_again_once_it_is_empty,
     gc_enabled_false_keeps_the_files,
-    what_was_registered_again_is_not_deleted,
+    files_of_a_table_registered_again_are_not_deleted,
     a_metadata_file_of_a_folder_being_purged_cannot_be_registered,
     a_purge_is_a_job_of_the_server_alone,
-    old_metadata_files_go_when_the_table_says_so,
+    old_metadata_files_are_deleted_if_the_table_requests_it,
 );

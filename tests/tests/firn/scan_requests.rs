@@ -31,7 +31,7 @@ async fn table(client: &Client, files: Vec<Column>) -> String {
 }
 
 /// Returns the metrics of a data file in which all values of a column are equal to this one.
-fn only(id: i32, value: &Single) -> Column {
+fn equal_values(id: i32, value: &Single) -> Column {
     Column { id, lower: value.encode(), upper: value.encode(), nans: Some(0) }
 }
 
@@ -66,7 +66,7 @@ async fn every_number_finds_its_file(backend: Backend) {
     let mut decimals =
         vec![12_345_678_901_234_567_890_123, -(10_i128.pow(38) - 1), 9_223_372_036_854_775_808];
     decimals.extend((0..20).map(|_| random.random_range(-(10_i128.pow(38) - 1)..10_i128.pow(38))));
-    let singles = doubles.iter().map(|double| only(1, &Single::Double(*double)));
+    let singles = doubles.iter().map(|double| equal_values(1, &Single::Double(*double)));
     let double_path = table(firn, singles.collect()).await;
     for (number, double) in doubles.iter().enumerate() {
         for written in [format!("{double:?}"), format!("{double:e}"), format!("{double:.20e}")] {
@@ -74,16 +74,17 @@ async fn every_number_finds_its_file(backend: Backend) {
             let found = files(firn, &double_path, &filter).await;
             assert!(found.contains(&number), "seed {seed}: `{written}` finds {found:?}, not {number}");
         }
-        let told =
+        let response =
             plan(firn, &double_path, &format!(r#"{{"type":"lt-eq","term":"d","value":{double:?}}}"#)).await;
-        let told = told.text();
-        let residual = told.split_once(r#""residual-filter":{"type":"lt-eq","term":"d","value":"#).unwrap().1;
-        let again: f64 = residual.split_once('}').unwrap().0.parse().unwrap();
-        assert_eq!(again.to_bits(), double.to_bits(), "seed {seed}: {double:?} is told as {again:?}");
+        let response = response.text();
+        let residual =
+            response.split_once(r#""residual-filter":{"type":"lt-eq","term":"d","value":"#).unwrap().1;
+        let parsed: f64 = residual.split_once('}').unwrap().0.parse().unwrap();
+        assert_eq!(parsed.to_bits(), double.to_bits(), "seed {seed}: {double:?} is returned as {parsed:?}");
     }
     let single = |unscaled: &i128| Single::Decimal(Decimal { unscaled: *unscaled, scale: 0 });
     let decimal_path =
-        table(firn, decimals.iter().map(|unscaled| only(2, &single(unscaled))).collect()).await;
+        table(firn, decimals.iter().map(|unscaled| equal_values(2, &single(unscaled))).collect()).await;
     for (number, unscaled) in decimals.iter().enumerate() {
         for written in [format!("{unscaled}"), format!("{unscaled}.0"), format!("{unscaled}0e-1")] {
             let filter = format!(r#"{{"type":"eq","term":"n","value":{written}}}"#);
@@ -103,7 +104,8 @@ fn nested(levels: usize, operation: impl Fn(usize) -> &'static str) -> String {
 
 async fn filters_may_be_long_and_deep(backend: Backend) {
     let firn = process::shared(backend).await;
-    let path = table(firn, vec![only(3, &Single::Long(126)), only(3, &Single::Long(-1))]).await;
+    let path =
+        table(firn, vec![equal_values(3, &Single::Long(126)), equal_values(3, &Single::Long(-1))]).await;
     let alternating = |level: usize| if level.is_multiple_of(2) { "or" } else { "and" };
     for (filter, status) in [
         (nested(127, |_| "or"), 200),
@@ -153,7 +155,7 @@ async fn nan_may_be_greater_than_everything(backend: Backend) {
     }
 }
 
-async fn a_complete_plan_has_an_id_to_be_cancelled_by(backend: Backend) {
+async fn a_complete_plan_has_an_id_and_can_be_cancelled(backend: Backend) {
     let firn = process::shared(backend).await;
     let (path, other) = (table(firn, Vec::new()).await, table(firn, Vec::new()).await);
     let planned = plan(firn, &path, "true").await.expect(200).json();
@@ -164,10 +166,14 @@ async fn a_complete_plan_has_an_id_to_be_cancelled_by(backend: Backend) {
         firn.delete(&format!("{path}/plan/{id}")).await.expect(204);
     }
     // The response contains the complete plan.
-    firn.get(&format!("{path}/plan/{id}")).await.refused(404, "NoSuchPlanIdException", "plan the scan again");
-    firn.delete(&format!("{other}/plan/{id}")).await.refused(404, "NoSuchPlanIdException", id);
+    firn.get(&format!("{path}/plan/{id}")).await.expect_error(
+        404,
+        "NoSuchPlanIdException",
+        "plan the scan again",
+    );
+    firn.delete(&format!("{other}/plan/{id}")).await.expect_error(404, "NoSuchPlanIdException", id);
     let changed = id.replace(|digit: char| digit.is_ascii_digit() && digit != '8', "7");
-    firn.delete(&format!("{path}/plan/{changed}")).await.refused(
+    firn.delete(&format!("{path}/plan/{changed}")).await.expect_error(
         404,
         "NoSuchPlanIdException",
         "plan the scan",
@@ -184,7 +190,7 @@ tests::on_both_databases!(
     every_number_finds_its_file,
     filters_may_be_long_and_deep,
     nan_may_be_greater_than_everything,
-    a_complete_plan_has_an_id_to_be_cancelled_by,
+    a_complete_plan_has_an_id_and_can_be_cancelled,
 );
 
 /// Returns a filter with this number of values of seven digits.
@@ -198,13 +204,13 @@ fn many_long_filters_take_no_more_memory_than_allowed() {
     process::run(async {
         let setup = Setup::new(Backend::Sqlite).await.with("FIRN_PLANNING__MEMORY_BYTES", "67108864");
         let firn = Firn::start(setup);
-        let path = table(&firn, vec![only(3, &Single::Long(1))]).await;
+        let path = table(&firn, vec![equal_values(3, &Single::Long(1))]).await;
         plan(&firn, &path, &numbers(0, 10)).await.expect(200);
         let before = firn.resident_bytes();
         // Filters of two megabytes each, several at the same time.
         for round in 0..8 {
             let filters: Vec<_> = (0..3).map(|number| numbers(10 * round + number, 250_000)).collect();
-            let plans = futures_of(&firn, &path, &filters).await;
+            let plans = send_all(&firn, &path, &filters).await;
             assert!(plans.iter().all(|reply| reply.status == 200));
         }
         let grown = firn.peak_resident_bytes().saturating_sub(before);
@@ -214,7 +220,7 @@ fn many_long_filters_take_no_more_memory_than_allowed() {
     });
 }
 
-async fn futures_of(firn: &Firn, path: &str, filters: &[String]) -> Vec<Reply> {
+async fn send_all(firn: &Firn, path: &str, filters: &[String]) -> Vec<Reply> {
     let mut plans = tokio::task::JoinSet::new();
     for filter in filters {
         let (client, path, filter) = (Client::clone(firn), path.to_owned(), filter.clone());
@@ -224,12 +230,12 @@ async fn futures_of(firn: &Firn, path: &str, filters: &[String]) -> Vec<Reply> {
 }
 
 #[test]
-fn requests_are_answered_beside_long_filters() {
+fn long_filters_do_not_delay_other_requests() {
     process::run(async {
         let firn = Firn::start(Setup::new(Backend::Sqlite).await);
-        let path = table(&firn, vec![only(3, &Single::Long(1))]).await;
+        let path = table(&firn, vec![equal_values(3, &Single::Long(1))]).await;
         let filters: Vec<_> = (0..4).map(|number| numbers(number, 500_000)).collect();
-        let mut plans = std::pin::pin!(futures_of(&firn, &path, &filters));
+        let mut plans = std::pin::pin!(send_all(&firn, &path, &filters));
         let mut waits = Vec::new();
         let replies = loop {
             let asked = Stopwatch::start();
@@ -252,13 +258,13 @@ fn requests_are_answered_beside_long_filters() {
 }
 
 #[test]
-fn bodies_beyond_the_memory_for_them_are_refused_and_others_are_not() {
+fn bodies_above_the_memory_limit_are_refused_and_smaller_ones_accepted() {
     process::run(async {
         let setup = Setup::new(Backend::Sqlite).await.with("FIRN_LIMITS__BODIES_BYTES", "1048576");
         let firn = Firn::start(setup);
-        let path = table(&firn, vec![only(3, &Single::Long(1))]).await;
+        let path = table(&firn, vec![equal_values(3, &Single::Long(1))]).await;
         let refused = plan(&firn, &path, &numbers(0, 500_000)).await;
-        refused.refused(503, "ServiceUnavailableException", "limits.bodies-bytes");
+        refused.expect_error(503, "ServiceUnavailableException", "limits.bodies-bytes");
         for _ in 0..3 {
             plan(&firn, &path, &numbers(0, 50_000)).await.expect(200);
         }

@@ -10,7 +10,7 @@ use tests::manifests;
 use tests::process::{self, Backend, Firn, Setup};
 
 /// Returns the setup of a server that splits plans of more than ten files into plan tasks of ten.
-async fn cutting(backend: Backend) -> Setup {
+async fn setup_with_small_tasks(backend: Backend) -> Setup {
     Setup::new(backend)
         .await
         .with("FIRN_PLANNING__INLINE_FILES", "10")
@@ -30,13 +30,13 @@ async fn plan(client: &Client, path: &str, request: &Value) -> Value {
     client.post(&format!("{path}/plan"), request).await.expect(200).json()
 }
 
-async fn request_later(client: &Client, path: &str, request: &Value) -> Reply {
+async fn plan_asynchronously(client: &Client, path: &str, request: &Value) -> Reply {
     let prefer = [("prefer", "respond-async")];
     client.send("POST", &format!("{path}/plan"), Some(request.to_string()), &prefer).await
 }
 
 async fn submit(client: &Client, path: &str) -> String {
-    let submitted = request_later(client, path, &json!({})).await.expect(200).json();
+    let submitted = plan_asynchronously(client, path, &json!({})).await.expect(200).json();
     assert_eq!(submitted["status"], "submitted");
     submitted["plan-id"].as_str().unwrap().to_owned()
 }
@@ -46,13 +46,13 @@ async fn fetch(client: &Client, path: &str, task: &Value) -> Reply {
 }
 
 /// Returns the file names of the data files in a response.
-fn names(answer: &Value) -> Vec<String> {
-    let tasks = answer["file-scan-tasks"].as_array().unwrap().iter();
+fn names(response: &Value) -> Vec<String> {
+    let tasks = response["file-scan-tasks"].as_array().unwrap().iter();
     let path = |task: &Value| task["data-file"]["file-path"].as_str().unwrap().to_owned();
     tasks.map(|task| path(task).rsplit_once('/').unwrap().1.to_owned()).collect()
 }
 
-async fn a_small_plan_is_one_answer(backend: Backend) {
+async fn a_small_plan_is_one_response(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[2, 1]).await;
     let planned = plan(firn, &path, &json!({ "filter": { "type": "gt", "term": "id", "value": 15 } })).await;
@@ -73,52 +73,52 @@ async fn a_small_plan_is_one_answer(backend: Backend) {
     assert_eq!(names(&few), ["0-0.parquet", "0-1.parquet"]);
 }
 
-async fn a_large_plan_is_cut_into_tasks(backend: Backend) {
-    let firn = Firn::start(cutting(backend).await);
+async fn a_large_plan_is_split_into_tasks(backend: Backend) {
+    let firn = Firn::start(setup_with_small_tasks(backend).await);
     // Small manifests in a row, a large one that is split itself, and another small one.
     let path = table(&firn, &[4, 5, 3, 25, 2]).await;
     let planned = plan(&firn, &path, &json!({})).await;
     assert_eq!((names(&planned).len(), &planned["status"]), (0, &json!("completed")));
     let tasks = planned["plan-tasks"].as_array().unwrap();
     let mut sizes = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut found = BTreeSet::new();
     for task in tasks {
         let fetched = fetch(&firn, &path, task).await.expect(200).json();
         assert_eq!(fetched["plan-tasks"], json!([]));
         sizes.push(names(&fetched).len());
-        seen.extend(names(&fetched));
+        found.extend(names(&fetched));
         // A plan task can be fetched repeatedly, with the same result.
         assert_eq!(fetch(&firn, &path, task).await.expect(200).json(), fetched);
     }
     assert_eq!(sizes, [9, 3, 10, 10, 5, 2]);
-    assert_eq!(seen.len(), 39);
+    assert_eq!(found.len(), 39);
 }
 
 /// Each task repeats the filter, so twenty files with a filter of two megabytes are split into several
 /// responses.
-async fn a_long_filter_makes_no_huge_answer(backend: Backend) {
+async fn a_long_filter_creates_no_huge_response(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[12, 8]).await;
     let names_wanted: Vec<_> = (0..20_000).map(|number| format!("{number:0100}")).collect();
     let filter = json!({ "type": "in", "term": "name", "values": names_wanted });
     let mut waiting = vec![plan(firn, &path, &json!({ "filter": filter })).await];
-    let mut seen = Vec::new();
+    let mut found = Vec::new();
     let mut answers = 0;
-    while let Some(answer) = waiting.pop() {
-        assert!(answer.to_string().len() < 20 << 20);
+    while let Some(response) = waiting.pop() {
+        assert!(response.to_string().len() < 20 << 20);
         answers += 1;
-        seen.extend(names(&answer));
-        for task in answer["plan-tasks"].as_array().unwrap() {
+        found.extend(names(&response));
+        for task in response["plan-tasks"].as_array().unwrap() {
             waiting.push(fetch(firn, &path, task).await.expect(200).json());
         }
     }
     assert!(answers > 2, "{answers} answers");
-    seen.sort_unstable();
-    seen.dedup();
-    assert_eq!(seen.len(), 20);
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found.len(), 20);
 }
 
-async fn a_submitted_plan_is_asked_for(backend: Backend) {
+async fn a_submitted_plan_can_be_polled(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[3]).await;
     let id = submit(firn, &path).await;
@@ -129,11 +129,11 @@ async fn a_submitted_plan_is_asked_for(backend: Backend) {
     for _ in 0..2 {
         firn.delete(&format!("{path}/plan/{cancelled}")).await.expect(204);
     }
-    let answer = firn.get(&format!("{path}/plan/{cancelled}")).await.expect(200).json();
-    assert_eq!(answer, json!({ "status": "cancelled" }));
+    let response = firn.get(&format!("{path}/plan/{cancelled}")).await.expect(200).json();
+    assert_eq!(response, json!({ "status": "cancelled" }));
 }
 
-async fn a_submitted_plan_that_fails_says_why(backend: Backend) {
+async fn a_submitted_plan_that_fails_reports_its_error(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -148,7 +148,7 @@ async fn a_submitted_plan_that_fails_says_why(backend: Backend) {
 }
 
 async fn plans_and_plan_tasks_expire(backend: Backend) {
-    let firn = Firn::start(cutting(backend).await.with("FIRN_PLANNING__EXPIRY_SECONDS", "1"));
+    let firn = Firn::start(setup_with_small_tasks(backend).await.with("FIRN_PLANNING__EXPIRY_SECONDS", "1"));
     let path = table(&firn, &[8, 8]).await;
     let planned = plan(&firn, &path, &json!({})).await;
     let task = &planned["plan-tasks"][0];
@@ -158,27 +158,31 @@ async fn plans_and_plan_tasks_expire(backend: Backend) {
     firn.get(&submitted).await.expect(200);
 
     while firn.get(&submitted).await.status == 200 {}
-    firn.get(&submitted).await.refused(404, "NoSuchPlanIdException", &id);
-    firn.delete(&submitted).await.refused(404, "NoSuchPlanIdException", &id);
-    fetch(&firn, &path, task).await.refused(404, "NoSuchPlanTaskException", "expired; plan the scan again");
+    firn.get(&submitted).await.expect_error(404, "NoSuchPlanIdException", &id);
+    firn.delete(&submitted).await.expect_error(404, "NoSuchPlanIdException", &id);
+    fetch(&firn, &path, task).await.expect_error(
+        404,
+        "NoSuchPlanTaskException",
+        "expired; plan the scan again",
+    );
     // A new plan is not affected.
     fetch(&firn, &path, &plan(&firn, &path, &json!({})).await["plan-tasks"][0]).await.expect(200);
 }
 
-async fn what_is_not_a_plan_of_this_table_is_404(backend: Backend) {
-    let firn = Firn::start(cutting(backend).await);
+async fn an_unknown_plan_or_plan_task_is_404(backend: Backend) {
+    let firn = Firn::start(setup_with_small_tasks(backend).await);
     let (path, other) = (table(&firn, &[11]).await, table(&firn, &[11]).await);
     let id = submit(&firn, &path).await;
     let unknown = catalog_server::id::random().to_string();
     for (path, id) in [(&other, &id), (&path, &unknown), (&path, &"x".to_owned())] {
         for method in ["GET", "DELETE"] {
             let reply = firn.send(method, &format!("{path}/plan/{id}"), None, &[]).await;
-            reply.refused(404, "NoSuchPlanIdException", "plan the scan again");
+            reply.expect_error(404, "NoSuchPlanIdException", "plan the scan again");
         }
     }
     let planned = plan(&firn, &path, &json!({})).await;
     let token = planned["plan-tasks"][0].as_str().unwrap();
-    fetch(&firn, &other, &json!(token)).await.refused(
+    fetch(&firn, &other, &json!(token)).await.expect_error(
         404,
         "NoSuchPlanTaskException",
         "for another table than",
@@ -187,7 +191,7 @@ async fn what_is_not_a_plan_of_this_table_is_404(backend: Backend) {
     let changed = if &token[middle..=middle] == "A" { "B" } else { "A" };
     let tampered = format!("{}{changed}{}", &token[..middle], &token[middle + 1..]);
     for token in [tampered.as_str(), "", "x", &token[1..], &format!("{token}A")] {
-        fetch(&firn, &path, &json!(token)).await.refused(
+        fetch(&firn, &path, &json!(token)).await.expect_error(
             404,
             "NoSuchPlanTaskException",
             "Plan task does not exist",
@@ -198,7 +202,7 @@ async fn what_is_not_a_plan_of_this_table_is_404(backend: Backend) {
     firn.delete(&path).await.expect(204);
     let (tables, name) = path.rsplit_once('/').unwrap();
     firn.post(tables, &fixture::table(name)).await.expect(200);
-    fetch(&firn, &path, &json!(token)).await.refused(
+    fetch(&firn, &path, &json!(token)).await.expect_error(
         404,
         "NoSuchPlanTaskException",
         "for another table than",
@@ -208,7 +212,7 @@ async fn what_is_not_a_plan_of_this_table_is_404(backend: Backend) {
 async fn bad_requests_are_refused_with_a_hint(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[1]).await;
-    for (request, told) in [
+    for (request, expected) in [
         (json!({ "filter": { "type": "eq", "term": "nope", "value": 1 } }), "nope"),
         (json!({ "filter": { "type": "eq", "term": "ID", "value": 1 } }), "ID"),
         (json!({ "filter": { "type": "eq", "term": "id", "value": "x" } }), "because it is of type `long`"),
@@ -226,12 +230,20 @@ async fn bad_requests_are_refused_with_a_hint(backend: Backend) {
         (json!([]), "not a scan"),
     ] {
         let reply = firn.post(&format!("{path}/plan"), &request).await;
-        reply.refused(400, "IllegalArgumentException", told);
+        reply.expect_error(400, "IllegalArgumentException", expected);
         // Also refused at once for clients that would fetch the plan later.
-        request_later(firn, &path, &request).await.refused(400, "IllegalArgumentException", told);
+        plan_asynchronously(firn, &path, &request).await.expect_error(
+            400,
+            "IllegalArgumentException",
+            expected,
+        );
     }
     let nothing = path.replace("/tables/t", "/tables/nothing");
-    firn.post(&format!("{nothing}/plan"), &json!({})).await.refused(404, "NoSuchTableException", "nothing");
+    firn.post(&format!("{nothing}/plan"), &json!({})).await.expect_error(
+        404,
+        "NoSuchTableException",
+        "nothing",
+    );
     let found = plan(
         firn,
         &path,
@@ -242,29 +254,32 @@ async fn bad_requests_are_refused_with_a_hint(backend: Backend) {
     assert_eq!(names(&found).len(), 1);
 }
 
-async fn damaged_files_are_told_and_harm_nobody(backend: Backend) {
+async fn damaged_files_are_reported_and_affect_no_other_table(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let broken = async |name: &str, damage: fn(&str)| {
+    let plan_with_damage = async |name: &str, damage: fn(&str)| {
         create_table(firn, &ns, name).await;
         let path = table_path(&ns, name);
         let (_, list) = manifests::append(firn, &path, 1, &[50]).await;
         damage(fixture::local(&list));
         firn.post(&format!("{path}/plan"), &json!({})).await
     };
-    let gone = broken("list_gone", |list| std::fs::remove_file(list).unwrap()).await;
-    gone.refused(404, "NotFoundException", "snap-1.avro");
-    let gone =
-        broken("manifest_gone", |list| std::fs::remove_file(list.replace("snap-1", "1-m0")).unwrap()).await;
-    gone.refused(404, "NotFoundException", "1-m0.avro");
-    let cut = broken("manifest_cut", |list| {
+    let missing = plan_with_damage("list_gone", |list| std::fs::remove_file(list).unwrap()).await;
+    missing.expect_error(404, "NotFoundException", "snap-1.avro");
+    let missing = plan_with_damage("manifest_gone", |list| {
+        std::fs::remove_file(list.replace("snap-1", "1-m0")).unwrap()
+    })
+    .await;
+    missing.expect_error(404, "NotFoundException", "1-m0.avro");
+    let truncated = plan_with_damage("manifest_cut", |list| {
         let path = list.replace("snap-1", "1-m0");
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(path, &bytes[..bytes.len() - 100]).unwrap();
     });
-    cut.await.refused(500, "InternalServerError", "it is damaged");
-    let other = broken("list_replaced", |list| std::fs::write(list, "no Avro at all").unwrap()).await;
-    other.refused(500, "InternalServerError", "does not begin like an Avro object container file");
+    truncated.await.expect_error(500, "InternalServerError", "it is damaged");
+    let other =
+        plan_with_damage("list_replaced", |list| std::fs::write(list, "no Avro at all").unwrap()).await;
+    other.expect_error(500, "InternalServerError", "does not begin like an Avro object container file");
     // A manifest list may contain any path, but only files of the warehouse are read.
     create_table(firn, &ns, "outside").await;
     let path = table_path(&ns, "outside");
@@ -278,13 +293,13 @@ async fn damaged_files_are_told_and_harm_nobody(backend: Backend) {
     bytes[position..position + inside.len()].copy_from_slice(outside.as_bytes());
     std::fs::write(list, bytes).unwrap();
     let reply = firn.post(&format!("{path}/plan"), &json!({})).await;
-    reply.refused(400, "IllegalArgumentException", "manifest");
+    reply.expect_error(400, "IllegalArgumentException", "manifest");
     firn.check_no_panic();
     firn.request("GET", "/health/ready", None, &[]).await.expect(200);
 }
 
 /// Returns a compressed manifest block that decompresses to more than the limit for a manifest.
-fn bomb() -> Vec<u8> {
+fn decompression_bomb() -> Vec<u8> {
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
     for _ in 0..300 {
         encoder.write_all(&vec![0; 1 << 20]).unwrap();
@@ -314,12 +329,12 @@ fn replace_entries(manifest: &str, block: &[u8]) {
     std::fs::write(manifest, [&new[..], block, &sync].concat()).unwrap();
 }
 
-async fn manifests_that_decompress_to_very_much_wait_for_their_turn(backend: Backend) {
+async fn manifests_of_huge_decompressed_size_are_read_one_at_a_time(backend: Backend) {
     const BOMBS: usize = 12;
     // Plans are synchronous, without a time limit.
     let setup = Setup::new(backend).await.with("FIRN_PLANNING__SUBMIT_AFTER_MS", "600000");
     let firn = Firn::start(setup.with("FIRN_LIMITS__REQUEST_MS", "600000"));
-    let block = bomb();
+    let block = decompression_bomb();
     let mut paths = Vec::new();
     for _ in 0..BOMBS {
         let ns = fixture::namespace(&firn).await;
@@ -333,15 +348,15 @@ async fn manifests_that_decompress_to_very_much_wait_for_their_turn(backend: Bac
     let request = json!({});
     let plans = paths.iter().map(async |path| firn.post(&format!("{path}/plan"), &request).await);
     for reply in futures::future::join_all(plans).await {
-        reply.refused(500, "InternalServerError", "is larger than");
+        reply.expect_error(500, "InternalServerError", "is larger than");
     }
     // A turn takes at most the limit for a manifest, and an eighth of that from which its buffer grew. The
     // allocator may retain the memory of the previous turn for up to a second.
     let limit_bytes = 256 << 20;
     let turn_bytes = limit_bytes + limit_bytes / 8;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
-    let taken = firn.peak_resident_bytes().saturating_sub(before);
-    assert!(taken < cores * 2 * turn_bytes, "{taken} bytes for {BOMBS} bombs on {cores} cores");
+    let used_bytes = firn.peak_resident_bytes().saturating_sub(before);
+    assert!(used_bytes < cores * 2 * turn_bytes, "{used_bytes} bytes for {BOMBS} bombs on {cores} cores");
     firn.check_no_panic();
     firn.request("GET", "/health/ready", None, &[]).await.expect(200);
 }
@@ -368,7 +383,7 @@ async fn a_manifest_that_is_listed_twice_has_its_files_twice(backend: Backend) {
     assert_eq!(names(&plan(firn, &path, &appended).await).len(), 3);
 }
 
-async fn clients_are_told_where_to_plan(backend: Backend) {
+async fn responses_contain_the_scan_planning_mode(backend: Backend) {
     let firn = process::shared(backend).await;
     let path = table(firn, &[1]).await;
     let config = async || firn.get(&path).await.expect(200).json()["config"].clone();
@@ -376,21 +391,22 @@ async fn clients_are_told_where_to_plan(backend: Backend) {
     let set = async |mode: &str| {
         firn.post(&path, &commit(&[], &[set_property("firn.scan-planning-mode", mode)])).await
     };
-    set("sometimes").await.refused(400, "IllegalArgumentException", "set it to `client` or `server`");
+    set("sometimes").await.expect_error(400, "IllegalArgumentException", "set it to `client` or `server`");
     for mode in ["server", "client"] {
         let committed = set(mode).await.expect(200).json();
         assert_eq!(committed["config"], json!({ "scan-planning-mode": mode }));
         assert_eq!(config().await, json!({ "scan-planning-mode": mode }));
     }
-    let asked = async |firn: &Firn| firn.request("GET", "/v1/config", None, &[]).await.expect(200).json();
-    assert_eq!(asked(firn).await["defaults"], json!({}));
+    let configuration =
+        async |firn: &Firn| firn.request("GET", "/v1/config", None, &[]).await.expect(200).json();
+    assert_eq!(configuration(firn).await["defaults"], json!({}));
     let setup = Setup::new(backend).await.with("FIRN_WAREHOUSE__SCAN_PLANNING_MODE", "server");
     let firn = Firn::start(setup);
-    assert_eq!(asked(&firn).await["defaults"], json!({ "scan-planning-mode": "server" }));
+    assert_eq!(configuration(&firn).await["defaults"], json!({ "scan-planning-mode": "server" }));
 }
 
-async fn a_plan_is_of_the_table_as_it_was(backend: Backend) {
-    let firn = Firn::start(cutting(backend).await);
+async fn a_plan_is_not_affected_by_later_commits(backend: Backend) {
+    let firn = Firn::start(setup_with_small_tasks(backend).await);
     let path = table(&firn, &[11]).await;
     let planned = plan(&firn, &path, &json!({})).await;
     manifests::append(&firn, &path, 2, &[1]).await;
@@ -406,42 +422,42 @@ async fn a_plan_is_of_the_table_as_it_was(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_small_plan_is_one_answer,
-    a_large_plan_is_cut_into_tasks,
-    a_long_filter_makes_no_huge_answer,
-    a_submitted_plan_is_asked_for,
-    a_submitted_plan_that_fails_says_why,
+    a_small_plan_is_one_response,
+    a_large_plan_is_split_into_tasks,
+    a_long_filter_creates_no_huge_response,
+    a_submitted_plan_can_be_polled,
+    a_submitted_plan_that_fails_reports_its_error,
     plans_and_plan_tasks_expire,
-    what_is_not_a_plan_of_this_table_is_404,
+    an_unknown_plan_or_plan_task_is_404,
     bad_requests_are_refused_with_a_hint,
-    damaged_files_are_told_and_harm_nobody,
-    manifests_that_decompress_to_very_much_wait_for_their_turn,
+    damaged_files_are_reported_and_affect_no_other_table,
+    manifests_of_huge_decompressed_size_are_read_one_at_a_time,
     a_manifest_that_is_listed_twice_has_its_files_twice,
-    clients_are_told_where_to_plan,
-    a_plan_is_of_the_table_as_it_was,
+    responses_contain_the_scan_planning_mode,
+    a_plan_is_not_affected_by_later_commits,
 );
 
 #[test]
-fn any_replica_goes_on_with_a_plan_when_another_one_dies() {
+fn any_replica_continues_the_plan_of_a_killed_replica() {
     process::run(async {
-        let setup = cutting(Backend::Postgres).await;
+        let setup = setup_with_small_tasks(Backend::Postgres).await;
         let mut first = Firn::start(setup.clone());
         let second = Firn::start(setup);
         let path = table(&first, &[8, 8, 8]).await;
         let planned = plan(&first, &path, &json!({})).await;
         let submitted = submit(&first, &path).await;
         first.kill();
-        let mut seen = BTreeSet::new();
+        let mut found = BTreeSet::new();
         for task in planned["plan-tasks"].as_array().unwrap() {
-            seen.extend(names(&fetch(&second, &path, task).await.expect(200).json()));
+            found.extend(names(&fetch(&second, &path, task).await.expect(200).json()));
         }
-        assert_eq!(seen.len(), 24);
+        assert_eq!(found.len(), 24);
         let finished = second.get(&format!("{path}/plan/{submitted}")).await.expect(200).json();
         assert_eq!(finished["status"], "completed");
         let mut again = BTreeSet::new();
         for task in finished["plan-tasks"].as_array().unwrap() {
             again.extend(names(&fetch(&second, &path, task).await.expect(200).json()));
         }
-        assert_eq!(again, seen);
+        assert_eq!(again, found);
     });
 }

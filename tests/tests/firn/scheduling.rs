@@ -9,22 +9,22 @@ use tests::fixture::{self, create_table, set_property};
 use tests::http::Client;
 use tests::process::{Backend, Firn, Setup};
 
-use crate::maintenance::{at_job, call, get, held, lease, post, queue, scope, table};
+use crate::maintenance::{call, get, job_path, lease, lease_of, post, queue, scope, table_identifier};
 
 /// Starts a server that evaluates tables milliseconds after they were changed.
-async fn eager(backend: Backend) -> Firn {
+async fn start_eager_server(backend: Backend) -> Firn {
     Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "5"))
 }
 
-/// Polls until `ask` returns a value; the server checks for changes about every second.
-async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls until `poll` returns a value; the server checks for changes about every second.
+async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..3_000 {
-        if let Some(told) = ask().await {
-            return told;
+        if let Some(value) = poll().await {
+            return value;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{what} did not come about within a minute");
+    panic!("timeout after a minute: {what}");
 }
 
 /// Commits a change to a table.
@@ -52,8 +52,8 @@ async fn lease_next(client: &Client, name: &str, action: &str) -> Value {
 }
 
 async fn finish(client: &Client, leased: &Value, outcome: &Value) {
-    let body = json!({ "lease": held(leased), "outcome": outcome });
-    post(client, &at_job(leased, "finish"), &body).await.expect(204);
+    let body = json!({ "lease": lease_of(leased), "outcome": outcome });
+    post(client, &job_path(leased, "finish"), &body).await.expect(204);
 }
 
 fn succeeded(next: &Value) -> Value {
@@ -68,8 +68,8 @@ fn next(action: &str, priority: i64) -> Value {
     json!({ "action": action, "reason": format!("{action} is worth it"), "priority": priority })
 }
 
-/// Waits until all changes so far have been noticed, which is known from the evaluation of a new table.
-async fn noticed(client: &Client, ns: &str) {
+/// Waits until all changes so far have been processed, which is known from the evaluation of a new table.
+async fn wait_for_changes(client: &Client, ns: &str) {
     let name = fixture::unique("marker");
     create_table(client, ns, &name).await;
     eventually("an evaluation", async || jobs(client, ns, &name, "evaluate").await.pop()).await;
@@ -79,7 +79,7 @@ async fn noticed(client: &Client, ns: &str) {
     post(client, &format!("jobs/{id}/cancel"), &json!({})).await.expect(200);
 }
 
-async fn a_changed_table_is_looked_at_once_however_often_it_was_changed(backend: Backend) {
+async fn several_changes_of_a_table_queue_one_evaluation(backend: Backend) {
     let firn = Firn::start(Setup::new(backend).await.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "3600000"));
     let ns = fixture::namespace(&firn).await;
     let created = create_table(&firn, &ns, "t").await;
@@ -87,10 +87,10 @@ async fn a_changed_table_is_looked_at_once_however_often_it_was_changed(backend:
     for _ in 0..5 {
         change(&firn, &ns, "t").await;
     }
-    noticed(&firn, &ns).await;
-    let made = jobs(&firn, &ns, "t", "evaluate").await;
-    assert_eq!(made.len(), 1, "{made:?}");
-    let job = &made[0];
+    wait_for_changes(&firn, &ns).await;
+    let found = jobs(&firn, &ns, "t", "evaluate").await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let job = &found[0];
     assert_eq!((&job["state"], &job["requested-by"]), (&json!("queued"), &json!("maintenance")));
     assert_eq!(
         (&job["reason"], &job["table"]),
@@ -98,50 +98,51 @@ async fn a_changed_table_is_looked_at_once_however_often_it_was_changed(backend:
     );
     assert_eq!(job["policy"]["compact"]["inputs-min"], 5);
     // The job is due when the debounce interval has passed since the first change.
-    let (due_ms, made_ms) = (job["due-ms"].as_i64().unwrap(), job["created-ms"].as_i64().unwrap());
+    let (due_ms, created_ms) = (job["due-ms"].as_i64().unwrap(), job["created-ms"].as_i64().unwrap());
     let changed_ms = created["metadata"]["last-updated-ms"].as_i64().unwrap();
-    assert!(due_ms - 3_600_000 <= made_ms && due_ms - 3_600_000 >= changed_ms - 1_000, "{job}");
+    assert!(due_ms - 3_600_000 <= created_ms && due_ms - 3_600_000 >= changed_ms - 1_000, "{job}");
     assert_eq!(lease(&firn, "w").await["job"], Value::Null);
-    // One job for the new table of `noticed`, one for this table, and none for the view.
+    // One job for the new table of `wait_for_changes`, one for this table, and none for the view.
     assert_eq!(get(&firn, "jobs").await["jobs"].as_array().unwrap().len(), 2);
 
     // A request makes the same job due at once.
-    let asked = queue(&firn, &ns, "t", "evaluate").await;
-    assert_eq!((&asked["job-id"], &asked["reason"]), (&job["job-id"], &json!("requested")));
-    assert_eq!(asked["requested-by"], "local-administrator");
+    let requested = queue(&firn, &ns, "t", "evaluate").await;
+    assert_eq!((&requested["job-id"], &requested["reason"]), (&job["job-id"], &json!("requested")));
+    assert_eq!(requested["requested-by"], "local-administrator");
     lease_next(&firn, "t", "evaluate").await;
-    let again = post(&firn, "jobs", &json!({ "table": table(&ns, "t"), "action": "evaluate" })).await;
-    again.refused(409, "ConflictException", "queued or running already");
+    let reply =
+        post(&firn, "jobs", &json!({ "table": table_identifier(&ns, "t"), "action": "evaluate" })).await;
+    reply.expect_error(409, "ConflictException", "queued or running already");
 }
 
-async fn a_change_while_a_table_is_looked_at_is_not_lost(backend: Backend) {
-    let firn = eager(backend).await;
+async fn a_change_during_an_evaluation_queues_another_evaluation(backend: Backend) {
+    let firn = start_eager_server(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
     let first = lease_next(&firn, "t", "evaluate").await;
     change(&firn, &ns, "t").await;
-    noticed(&firn, &ns).await;
+    wait_for_changes(&firn, &ns).await;
     assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 1);
     finish(&firn, &first, &succeeded(&json!([]))).await;
-    let [again, ended] = <[Value; 2]>::try_from(jobs(&firn, &ns, "t", "evaluate").await).unwrap();
-    assert_eq!((&again["state"], &ended["state"]), (&json!("queued"), &json!("succeeded")));
-    assert_eq!(again["reason"], "the table was changed during its evaluation");
+    let [next_job, ended_job] = <[Value; 2]>::try_from(jobs(&firn, &ns, "t", "evaluate").await).unwrap();
+    assert_eq!((&next_job["state"], &ended_job["state"]), (&json!("queued"), &json!("succeeded")));
+    assert_eq!(next_job["reason"], "the table was changed during its evaluation");
     // The evaluation of a table may take at most a twentieth of a worker's time.
-    let ms = |name: &str| ended[name].as_i64().unwrap();
-    let rested_ms = ms("finished-ms") + 20 * (ms("finished-ms") - ms("started-ms"));
-    assert_eq!(again["due-ms"], rested_ms);
+    let ms = |name: &str| ended_job[name].as_i64().unwrap();
+    let cooldown_until_ms = ms("finished-ms") + 20 * (ms("finished-ms") - ms("started-ms"));
+    assert_eq!(next_job["due-ms"], cooldown_until_ms);
 
-    // The second evaluation has seen all changes, so no other follows.
+    // The second evaluation covers all changes, so no other follows.
     queue(&firn, &ns, "t", "evaluate").await;
     let second = lease_next(&firn, "t", "evaluate").await;
-    assert_eq!(second["job"]["job-id"], again["job-id"]);
+    assert_eq!(second["job"]["job-id"], next_job["job-id"]);
     finish(&firn, &second, &succeeded(&json!([]))).await;
-    noticed(&firn, &ns).await;
+    wait_for_changes(&firn, &ns).await;
     assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 2);
 }
 
-async fn what_was_found_is_queued_once_and_as_policies_say(backend: Backend) {
-    let firn = eager(backend).await;
+async fn due_actions_are_queued_once_unless_a_policy_disables_them(backend: Backend) {
+    let firn = start_eager_server(backend).await;
     let ns = fixture::namespace(&firn).await;
     let policy = json!({ "rewrite-manifests": { "enabled": false }, "compact": { "inputs-min": 9 } });
     let path = format!("policy?warehouse=main&namespace={ns}");
@@ -149,7 +150,7 @@ async fn what_was_found_is_queued_once_and_as_policies_say(backend: Backend) {
     create_table(&firn, &ns, "t").await;
     let evaluation = lease_next(&firn, "t", "evaluate").await;
     assert_eq!(evaluation["job"]["policy"]["compact"]["inputs-min"], 9);
-    let asked = queue(&firn, &ns, "t", "expire-snapshots").await;
+    let requested = queue(&firn, &ns, "t", "expire-snapshots").await;
     let found = json!([
         next("compact", 3),
         next("rewrite-manifests", 9),
@@ -168,7 +169,7 @@ async fn what_was_found_is_queued_once_and_as_policies_say(backend: Backend) {
         (&compact[0]["requested-by"], &compact[0]["policy"]["compact"]["inputs-min"]),
         (&json!("maintenance"), &json!(9))
     );
-    assert_eq!(jobs(&firn, &ns, "t", "expire-snapshots").await, [asked]);
+    assert_eq!(jobs(&firn, &ns, "t", "expire-snapshots").await, [requested]);
     assert_eq!(jobs(&firn, &ns, "t", "rewrite-manifests").await, [] as [Value; 0]);
     // Jobs that were requested come first.
     let expiry = lease_next(&firn, "t", "expire-snapshots").await;
@@ -177,8 +178,8 @@ async fn what_was_found_is_queued_once_and_as_policies_say(backend: Backend) {
     assert_eq!(jobs(&firn, &ns, "t", "expire-snapshots").await.len(), 2);
 }
 
-async fn greater_gains_come_first(backend: Backend) {
-    let firn = eager(backend).await;
+async fn jobs_with_a_higher_priority_come_first(backend: Backend) {
+    let firn = start_eager_server(backend).await;
     let ns = fixture::namespace(&firn).await;
     let mut evaluations = Vec::new();
     for name in ["small", "large"] {
@@ -191,13 +192,17 @@ async fn greater_gains_come_first(backend: Backend) {
     lease_next(&firn, "small", "compact").await;
 }
 
-async fn a_refused_worker_queues_nothing(backend: Backend) {
-    let firn = eager(backend).await;
+async fn a_refused_report_queues_no_job(backend: Backend) {
+    let firn = start_eager_server(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
     let leased = lease_next(&firn, "t", "evaluate").await;
     let body = json!({ "lease": { "worker": "w", "attempt": 7 }, "outcome": succeeded(&json!([next("compact", 1)])) });
-    post(&firn, &at_job(&leased, "finish"), &body).await.refused(409, "ConflictException", "attempt 7");
+    post(&firn, &job_path(&leased, "finish"), &body).await.expect_error(
+        409,
+        "ConflictException",
+        "attempt 7",
+    );
     assert_eq!(jobs(&firn, &ns, "t", "compact").await, [] as [Value; 0]);
     // Nor does a job whose table was dropped.
     firn.delete(&fixture::table_path(&ns, "t")).await.expect(204);
@@ -205,63 +210,71 @@ async fn a_refused_worker_queues_nothing(backend: Backend) {
     assert_eq!(get(&firn, "jobs?state=queued").await["jobs"], json!([]));
 }
 
-async fn a_paused_table_is_left_alone_until_it_is_resumed(backend: Backend) {
-    let firn = eager(backend).await;
+async fn a_paused_table_gets_no_jobs_until_it_is_resumed(backend: Backend) {
+    let firn = start_eager_server(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
     let leased = lease_next(&firn, "t", "evaluate").await;
-    post(&firn, "pause", &json!({ "table": table(&ns, "t"), "reason": "a migration" })).await.expect(204);
+    post(&firn, "pause", &json!({ "table": table_identifier(&ns, "t"), "reason": "a migration" }))
+        .await
+        .expect(204);
     // A worker may complete its job, but no job follows from it.
     change(&firn, &ns, "t").await;
-    noticed(&firn, &ns).await;
+    wait_for_changes(&firn, &ns).await;
     finish(&firn, &leased, &succeeded(&json!([next("compact", 1)]))).await;
     assert_eq!(jobs(&firn, &ns, "t", "compact").await, [] as [Value; 0]);
     change(&firn, &ns, "t").await;
-    noticed(&firn, &ns).await;
+    wait_for_changes(&firn, &ns).await;
     assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 1);
     // A requested job waits as well.
     queue(&firn, &ns, "t", "expire-snapshots").await;
     assert_eq!(lease(&firn, "w").await["job"], Value::Null);
 
-    post(&firn, "resume", &json!({ "table": table(&ns, "t") })).await.expect(204);
-    let asked = lease_next(&firn, "t", "expire-snapshots").await;
-    finish(&firn, &asked, &succeeded(&json!([]))).await;
-    noticed(&firn, &ns).await;
+    post(&firn, "resume", &json!({ "table": table_identifier(&ns, "t") })).await.expect(204);
+    let requested = lease_next(&firn, "t", "expire-snapshots").await;
+    finish(&firn, &requested, &succeeded(&json!([]))).await;
+    wait_for_changes(&firn, &ns).await;
     assert_eq!(jobs(&firn, &ns, "t", "evaluate").await.len(), 2);
 }
 
-async fn jobs_of_a_dropped_table_are_given_up(backend: Backend) {
-    let firn = eager(backend).await;
+async fn queued_jobs_of_a_dropped_table_fail(backend: Backend) {
+    let firn = start_eager_server(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
     let queued = eventually("an evaluation", async || jobs(&firn, &ns, "t", "evaluate").await.pop()).await;
     firn.delete(&fixture::table_path(&ns, "t")).await.expect(204);
     // The job fails without a worker leasing it.
     let path = format!("jobs/{}", queued["job-id"].as_str().unwrap());
-    let ended = eventually("its end", async || {
+    let ended_job = eventually("its end", async || {
         let job = get(&firn, &path).await;
         (job["state"] != "queued").then_some(job)
     });
-    let ended = ended.await;
-    assert_eq!((&ended["state"], &ended["error"]), (&json!("failed"), &json!("its table was dropped")));
+    let ended_job = ended_job.await;
+    assert_eq!(
+        (&ended_job["state"], &ended_job["error"]),
+        (&json!("failed"), &json!("its table was dropped"))
+    );
 }
 
-async fn what_fails_again_and_again_is_tried_ever_later(backend: Backend) {
-    let firn = eager(backend).await;
+async fn repeated_failures_delay_the_next_attempt(backend: Backend) {
+    let firn = start_eager_server(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
     let first = lease_next(&firn, "t", "evaluate").await;
     finish(&firn, &first, &succeeded(&json!([next("compact", 1)]))).await;
-    for wait_ms in [60_000, 120_000, 240_000] {
+    for delay_ms in [60_000, 120_000, 240_000] {
         let compaction = lease_next(&firn, "t", "compact").await;
         finish(&firn, &compaction, &failed()).await;
         queue(&firn, &ns, "t", "evaluate").await;
         let evaluation = lease_next(&firn, "t", "evaluate").await;
         finish(&firn, &evaluation, &succeeded(&json!([next("compact", 1)]))).await;
-        let made = jobs(&firn, &ns, "t", "compact").await;
-        let failed_ms = made[1]["finished-ms"].as_i64().unwrap();
-        assert_eq!((&made[1]["state"], &made[1]["error"]), (&json!("failed"), &json!("broken")));
-        assert_eq!((&made[0]["state"], &made[0]["due-ms"]), (&json!("queued"), &json!(failed_ms + wait_ms)));
+        let found = jobs(&firn, &ns, "t", "compact").await;
+        let failed_ms = found[1]["finished-ms"].as_i64().unwrap();
+        assert_eq!((&found[1]["state"], &found[1]["error"]), (&json!("failed"), &json!("broken")));
+        assert_eq!(
+            (&found[0]["state"], &found[0]["due-ms"]),
+            (&json!("queued"), &json!(failed_ms + delay_ms))
+        );
         assert_eq!(lease(&firn, "w").await["job"], Value::Null);
         queue(&firn, &ns, "t", "compact").await;
     }
@@ -270,14 +283,14 @@ async fn what_fails_again_and_again_is_tried_ever_later(backend: Backend) {
     lease_next(&firn, "t", "compact").await;
 }
 
-/// Returns the state and reason of each action, and whether there is a job.
-async fn explained(client: &Client, ns: &str) -> BTreeMap<String, (String, String, bool)> {
+/// Returns the state and reason of each action, and `true` if there is a job.
+async fn explain(client: &Client, ns: &str) -> BTreeMap<String, (String, String, bool)> {
     let explanation = get(client, &format!("explain?{}", scope(ns, "t"))).await;
-    assert_eq!(explanation["table"], table(ns, "t"));
+    assert_eq!(explanation["table"], table_identifier(ns, "t"));
     let actions = explanation["actions"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let entry = |it: &Value| {
-        (text(&it["action"]), (text(&it["state"]), text(&it["reason"]), it.get("job").is_some()))
+    let entry = |entry: &Value| {
+        (text(&entry["action"]), (text(&entry["state"]), text(&entry["reason"]), entry.get("job").is_some()))
     };
     let found: BTreeMap<_, _> = actions.map(entry).collect();
     assert_eq!(found.len(), 4, "{explanation}");
@@ -293,23 +306,23 @@ fn check(
     reason: &str,
     has_job: bool,
 ) {
-    let told = &found[action];
-    assert_eq!((told.0.as_str(), told.2), (state, has_job), "{action}: {told:?}");
-    assert!(told.1.contains(reason), "{action}: {told:?}");
+    let explanation = &found[action];
+    assert_eq!((explanation.0.as_str(), explanation.2), (state, has_job), "{action}: {explanation:?}");
+    assert!(explanation.1.contains(reason), "{action}: {explanation:?}");
 }
 
 async fn every_state_is_explained(backend: Backend) {
-    let firn = eager(backend).await;
+    let firn = start_eager_server(backend).await;
     let ns = fixture::namespace(&firn).await;
     create_table(&firn, &ns, "t").await;
-    check(&explained(&firn, &ns).await, "compact", "unknown", "was not evaluated yet", false);
-    noticed(&firn, &ns).await;
-    let found = explained(&firn, &ns).await;
+    check(&explain(&firn, &ns).await, "compact", "unknown", "was not evaluated yet", false);
+    wait_for_changes(&firn, &ns).await;
+    let found = explain(&firn, &ns).await;
     check(&found, "evaluate", "queued", "the table was changed; it waits for a worker", true);
 
     let evaluation = lease_next(&firn, "t", "evaluate").await;
     queue(&firn, &ns, "t", "compact").await;
-    let found = explained(&firn, &ns).await;
+    let found = explain(&firn, &ns).await;
     check(&found, "evaluate", "running", "worker `w` is running it, attempt 1", true);
     check(&found, "compact", "queued", "it waits for the job `evaluate` of the same table", true);
     check(&found, "expire-snapshots", "unknown", "was not evaluated yet", false);
@@ -327,7 +340,7 @@ async fn every_state_is_explained(backend: Backend) {
     finish(&firn, &evaluation, &done).await;
     let compaction = lease_next(&firn, "t", "compact").await;
     finish(&firn, &compaction, &succeeded(&json!([]))).await;
-    let found = explained(&firn, &ns).await;
+    let found = explain(&firn, &ns).await;
     check(&found, "evaluate", "not-due", "the table is evaluated again after its next change, or at 2", true);
     check(&found, "compact", "not-due", "too few files", true);
     check(&found, "expire-snapshots", "queued", "expire-snapshots is worth it; it waits for a worker", true);
@@ -335,13 +348,13 @@ async fn every_state_is_explained(backend: Backend) {
     let explanation = get(&firn, &format!("explain?{}", scope(&ns, "t"))).await;
     let result: Value = serde_json::from_str(&result.to_string().replace(r#""why""#, r#""reason""#)).unwrap();
     assert_eq!(explanation["evaluation"], result);
-    let ended = jobs(&firn, &ns, "t", "evaluate").await;
-    assert_eq!(explanation["evaluated-ms"], ended[0]["finished-ms"]);
+    let ended_job = jobs(&firn, &ns, "t", "evaluate").await;
+    assert_eq!(explanation["evaluated-ms"], ended_job[0]["finished-ms"]);
 
     let expiry = lease_next(&firn, "t", "expire-snapshots").await;
     finish(&firn, &expiry, &failed()).await;
     check(
-        &explained(&firn, &ns).await,
+        &explain(&firn, &ns).await,
         "expire-snapshots",
         "not-due",
         "3 snapshots are old; it failed at 2",
@@ -350,16 +363,18 @@ async fn every_state_is_explained(backend: Backend) {
     queue(&firn, &ns, "t", "evaluate").await;
     let evaluation = lease_next(&firn, "t", "evaluate").await;
     finish(&firn, &evaluation, &done).await;
-    let found = explained(&firn, &ns).await;
+    let found = explain(&firn, &ns).await;
     check(&found, "expire-snapshots", "queued", "Z, after a failure", true);
 
     let path = format!("policy?warehouse=main&namespace={ns}");
     call(&firn, "PUT", &path, Some(&json!({ "compact": { "enabled": false } }))).await.expect(200);
-    let found = explained(&firn, &ns).await;
+    let found = explain(&firn, &ns).await;
     check(&found, "compact", "disabled", &format!("it is disabled by the policy of namespace `{ns}`"), true);
 
-    post(&firn, "pause", &json!({ "table": table(&ns, "t"), "reason": "a migration" })).await.expect(204);
-    let found = explained(&firn, &ns).await;
+    post(&firn, "pause", &json!({ "table": table_identifier(&ns, "t"), "reason": "a migration" }))
+        .await
+        .expect(204);
+    let found = explain(&firn, &ns).await;
     for (action, has_job) in [("evaluate", true), ("compact", true), ("rewrite-manifests", false)] {
         check(&found, action, "paused", "`local-administrator` paused the table: a migration", has_job);
     }
@@ -373,42 +388,42 @@ async fn every_state_is_explained(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_changed_table_is_looked_at_once_however_often_it_was_changed,
-    a_change_while_a_table_is_looked_at_is_not_lost,
-    what_was_found_is_queued_once_and_as_policies_say,
-    greater_gains_come_first,
-    a_refused_worker_queues_nothing,
-    a_paused_table_is_left_alone_until_it_is_resumed,
-    jobs_of_a_dropped_table_are_given_up,
-    what_fails_again_and_again_is_tried_ever_later,
+    several_changes_of_a_table_queue_one_evaluation,
+    a_change_during_an_evaluation_queues_another_evaluation,
+    due_actions_are_queued_once_unless_a_policy_disables_them,
+    jobs_with_a_higher_priority_come_first,
+    a_refused_report_queues_no_job,
+    a_paused_table_gets_no_jobs_until_it_is_resumed,
+    queued_jobs_of_a_dropped_table_fail,
+    repeated_failures_delay_the_next_attempt,
     every_state_is_explained,
 );
 
 #[test]
-fn replicas_notice_a_change_once_between_them() {
+fn replicas_process_each_change_once() {
     tests::process::run(async {
-        let one = eager(Backend::Postgres).await;
+        let one = start_eager_server(Backend::Postgres).await;
         let mut setup = Setup::new(Backend::Postgres).await.with("FIRN_MAINTENANCE__DEBOUNCE_MS", "0");
         setup.database_url.clone_from(&one.setup().database_url);
         let other = Firn::start(setup);
         let ns = fixture::namespace(&one).await;
         let names: Vec<_> = (0..24).map(|number| format!("t{number}")).collect();
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for (number, name) in names.iter().enumerate() {
             create_table(if number % 2 == 0 { &one } else { &other }, &ns, name).await;
         }
-        // Each job ends at once, so that a change that is noticed twice would create a second job.
-        while seen.len() < names.len() {
+        // Each job ends at once, so that a change that is processed twice would create a second job.
+        while counts.len() < names.len() {
             let leased = eventually("a job", async || {
                 let leased = lease(&other, "w").await;
                 (leased["job"] != Value::Null).then_some(leased)
             });
             let leased = leased.await;
-            *seen.entry(leased["table"]["table"].as_str().unwrap().to_owned()).or_default() += 1;
+            *counts.entry(leased["table"]["table"].as_str().unwrap().to_owned()).or_default() += 1;
             finish(&one, &leased, &succeeded(&json!([]))).await;
         }
-        noticed(&one, &ns).await;
-        noticed(&other, &ns).await;
+        wait_for_changes(&one, &ns).await;
+        wait_for_changes(&other, &ns).await;
         for name in &names {
             assert_eq!(jobs(&one, &ns, name, "evaluate").await.len(), 1, "{name}");
         }

@@ -47,7 +47,7 @@ async fn every_endpoint_refuses_a_page_of_another_site(backend: Backend) {
     }
     for path in OPERATOR {
         let reply = firn.request("GET", path, None, &[("host", "evil.example")]).await;
-        reply.refused(403, "ForbiddenException", "local machine");
+        reply.expect_error(403, "ForbiddenException", "local machine");
     }
     // None of the refused requests was carried out: all of them still succeed.
     for endpoint in &all {
@@ -69,7 +69,7 @@ async fn every_change_is_refused_on_the_past(backend: Backend) {
             assert_eq!(reply.status, endpoint.status, "{}: {}", endpoint.route, reply.text());
         } else {
             assert_eq!(reply.status, 403, "{}: {}", endpoint.route, reply.text());
-            reply.refused(403, "ForbiddenException", "read-only view of warehouse `main`");
+            reply.expect_error(403, "ForbiddenException", "read-only view of warehouse `main`");
         }
     }
     for endpoint in &all {
@@ -91,13 +91,13 @@ tests::on_both_databases!(
     local_names_are_answered,
 );
 
-fn raw(firn: &Firn, sent: &str) -> String {
+fn send_raw(firn: &Firn, sent: &str) -> String {
     let mut stream = TcpStream::connect(firn.root().trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(sent.as_bytes()).unwrap();
-    let mut answer = String::new();
-    drop(stream.read_to_string(&mut answer));
-    answer
+    let mut response = String::new();
+    drop(stream.read_to_string(&mut response));
+    response
 }
 
 #[test]
@@ -111,15 +111,15 @@ fn a_request_that_names_two_hosts_or_none_is_refused() {
             "GET /v1/config HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n",
             "GET http://evil.example/v1/config HTTP/1.1\r\nHost: localhost\r\n",
         ] {
-            let answer = raw(firn, &format!("{head}Connection: close\r\n\r\n"));
+            let response = send_raw(firn, &format!("{head}Connection: close\r\n\r\n"));
             assert!(
-                !answer.starts_with("HTTP/1.1 2") && !answer.starts_with("HTTP/1.0 2"),
-                "{head}: {answer}"
+                !response.starts_with("HTTP/1.1 2") && !response.starts_with("HTTP/1.0 2"),
+                "{head}: {response}"
             );
         }
         let plain =
             "GET http://127.0.0.1:1/v1/config HTTP/1.1\r\nHost: 127.0.0.1:1\r\nConnection: close\r\n\r\n";
-        assert!(raw(firn, plain).starts_with("HTTP/1.1 200"));
+        assert!(send_raw(firn, plain).starts_with("HTTP/1.1 200"));
     });
 }
 
@@ -135,10 +135,12 @@ fn only_loopback_is_listened_on() {
             "/..%2f..%2fetc/passwd",
             "/v1/main/namespaces/..%2F..",
         ] {
-            let answer =
-                raw(firn, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
-            assert!(answer.starts_with("HTTP/1.1 40"), "{path}: {answer}");
-            assert!(!answer.contains("root:"), "{answer}");
+            let response = send_raw(
+                firn,
+                &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+            );
+            assert!(response.starts_with("HTTP/1.1 40"), "{path}: {response}");
+            assert!(!response.contains("root:"), "{response}");
         }
         fixture::namespace(firn).await;
     });

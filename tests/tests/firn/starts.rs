@@ -10,7 +10,7 @@ use tests::fixture::{self, commit, local, set_property, table_path};
 use tests::process::{self, Backend, Firn, Setup};
 
 #[test]
-fn a_data_directory_may_be_called_anything_or_is_refused() {
+fn unusual_names_of_data_directories_work_or_are_refused() {
     process::run(async {
         for name in ["100%", "x%41", "a b", "dätä", "a%3Fb", "q?x", "h#x"] {
             let mut setup = Setup::new(Backend::Sqlite).await;
@@ -18,14 +18,14 @@ fn a_data_directory_may_be_called_anything_or_is_refused() {
             let folder = setup.data_dir.clone();
             let started = Firn::try_start(setup);
             if name.contains(['?', '#']) || name.contains("%3F") {
-                let said = started.err().expect("clients would look for another folder");
+                let message = started.err().expect("a refusal: clients would use another folder");
                 assert!(
-                    said.contains("cannot contain a warehouse") && said.contains("warehouse.location"),
-                    "{said}"
+                    message.contains("cannot contain a warehouse") && message.contains("warehouse.location"),
+                    "{message}"
                 );
                 continue;
             }
-            let mut firn = started.unwrap_or_else(|said| panic!("{name}: {said}"));
+            let mut firn = started.unwrap_or_else(|message| panic!("{name}: {message}"));
             let ns = fixture::namespace(&firn).await;
             let created = fixture::create_table(&firn, &ns, "t").await;
             let location = created["metadata-location"].as_str().unwrap();
@@ -45,7 +45,7 @@ fn a_data_directory_may_be_called_anything_or_is_refused() {
 }
 
 #[test]
-fn a_lost_database_beside_tables_is_noticed() {
+fn a_lost_database_is_detected_by_the_files_of_tables() {
     process::run(async {
         let mut firn = Firn::new(Backend::Sqlite).await;
         let ns = fixture::namespace(&firn).await;
@@ -54,28 +54,29 @@ fn a_lost_database_beside_tables_is_noticed() {
         let setup = firn.setup().clone();
         let file = setup.data_dir.join("firn.db");
         let whole = fs::read(&file).unwrap();
-        let mut torn = whole.clone();
-        torn[5_000..9_000].fill(0xff);
+        let mut damaged = whole.clone();
+        damaged[5_000..9_000].fill(0xff);
         let cases: [(&str, Option<&[u8]>, &str); 5] = [
             ("missing", None, "--new-catalog"),
             ("empty", Some(&[]), "--new-catalog"),
             ("no database", Some(b"this was a database once, and now it is nothing at all"), "damaged"),
-            ("torn", Some(&torn), "damaged"),
+            ("torn", Some(&damaged), "damaged"),
             ("cut", Some(&whole[..whole.len() / 2]), "damaged"),
         ];
-        for (what, content, told) in cases {
+        for (what, content, expected) in cases {
             for name in ["firn.db", "firn.db-wal", "firn.db-shm"] {
                 drop(fs::remove_file(setup.data_dir.join(name)));
             }
             if let Some(content) = content {
                 fs::write(&file, content).unwrap();
             }
-            let said = Firn::try_start(setup.clone()).err().unwrap_or_else(|| panic!("{what}: it serves"));
-            assert!(said.contains(told) && said.contains("backup"), "{what}: {said}");
-            assert!(!said.contains("panicked"), "{said}");
+            let message =
+                Firn::try_start(setup.clone()).err().unwrap_or_else(|| panic!("{what}: the server started"));
+            assert!(message.contains(expected) && message.contains("backup"), "{what}: {message}");
+            assert!(!message.contains("panicked"), "{message}");
         }
         fs::write(&file, &whole).unwrap();
-        let mut firn = Firn::try_start(setup.clone()).unwrap_or_else(|said| panic!("{said}"));
+        let mut firn = Firn::try_start(setup.clone()).unwrap_or_else(|message| panic!("{message}"));
         assert_eq!(firn.head(&table_path(&ns, "t")).await, 204);
         firn.stop();
         // An administrator can confirm that the catalog is new.
@@ -90,13 +91,14 @@ fn the_database_does_not_lie_in_the_warehouse() {
     process::run(async {
         let setup = Setup::new(Backend::Sqlite).await;
         let folder = setup.data_dir.to_str().unwrap().to_owned();
-        let said = Firn::try_start(setup.with("FIRN_WAREHOUSE__LOCATION", &folder)).err().expect("a refusal");
-        assert!(said.contains("the catalog's database"), "{said}");
+        let message =
+            Firn::try_start(setup.with("FIRN_WAREHOUSE__LOCATION", &folder)).err().expect("a refusal");
+        assert!(message.contains("the catalog's database"), "{message}");
     });
 }
 
 #[test]
-fn a_start_after_the_clock_was_ahead_goes_on_at_once_and_says_so() {
+fn a_start_after_the_clock_was_ahead_succeeds_with_a_warning() {
     process::run(async {
         let mut firn = Firn::new(Backend::Sqlite).await;
         let ns = fixture::namespace(&firn).await;
@@ -113,8 +115,8 @@ fn a_start_after_the_clock_was_ahead_goes_on_at_once_and_says_so() {
         firn.post(&path, &commit(&[], &[set_property("a", "b")])).await.expect(200);
         let after_ms = Clock::system().now_ms();
         let past = firn.at(&format!("main@{after_ms}"));
-        let seen = past.get(&path).await.expect(200).json();
-        assert_eq!(seen["metadata"]["properties"]["a"], "b", "{seen}");
+        let loaded = past.get(&path).await.expect(200).json();
+        assert_eq!(loaded["metadata"]["properties"]["a"], "b", "{loaded}");
         let log = firn.setup().log();
         assert_eq!(
             log.matches("the system's clock is behind the catalog's latest change").count(),

@@ -89,7 +89,7 @@ fn check_only_in(folders: &[&str], words: &[&str], allowed: &[&str]) {
 }
 
 #[test]
-fn the_rules_are_for_every_crate() {
+fn the_rules_cover_every_crate() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let (_, members) = manifest.split_once("\nmembers = [").unwrap();
     let members: BTreeSet<_> = members.split(']').next().unwrap().split('"').skip(1).step_by(2).collect();
@@ -151,7 +151,7 @@ fn random_numbers_are_made_in_one_place() {
 }
 
 #[test]
-fn the_decoder_of_parquet_gets_only_what_was_validated() {
+fn the_parquet_decoder_gets_only_validated_input() {
     let file = |name: &str| format!("table-core/src/file/{name}");
     let (footer, row_group) = (file("footer.rs"), file("parquet_reader/row_group.rs"));
     // What decodes metadata: the first file validates it with `thrift.rs`, the second with `pages.rs`.
@@ -196,7 +196,7 @@ fn no_state_belongs_to_the_process() {
 }
 
 #[test]
-fn use_cases_do_not_know_the_file_system() {
+fn use_cases_do_not_use_the_file_system() {
     let allowed = [
         "catalog-server/src/connections/",
         "storage/src/local/",
@@ -214,7 +214,7 @@ fn object_stores_are_used_in_one_place() {
 }
 
 #[test]
-fn table_core_knows_neither_network_nor_database_nor_time() {
+fn table_core_uses_neither_network_nor_database_nor_clock() {
     check_only_in(
         &["table-core/src"],
         &["axum", "sqlx", "tokio", "reqwest", "hyper", "async fn", "std::net"],
@@ -228,7 +228,7 @@ fn table_core_knows_neither_network_nor_database_nor_time() {
 }
 
 #[test]
-fn maintenance_knows_catalogs_by_their_protocol_only() {
+fn maintenance_uses_catalogs_by_their_protocol_only() {
     check_only_in(&["maintenance/src"], &["axum", "sqlx"], &[]);
 }
 
@@ -242,7 +242,7 @@ fn tables() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_engine_of_the_store_knows_no_table_of_a_subject() {
+fn the_engine_of_the_store_uses_no_table_of_a_subject() {
     let tables = tables();
     assert!(tables.contains("tabulars") && tables.contains("clock_marks"));
     let mut own = 0;
@@ -360,7 +360,7 @@ fn handlers_pass_the_request_to_every_use_case() {
 }
 
 #[test]
-fn handlers_see_domain_types_and_never_rows_of_the_store() {
+fn handlers_use_no_rows_of_the_store() {
     for source in sources(&["catalog-server/src/api"]) {
         for line in source.lines_with("Row") {
             let row =
@@ -371,13 +371,13 @@ fn handlers_see_domain_types_and_never_rows_of_the_store() {
 }
 
 #[test]
-fn errors_are_handled_and_nothing_is_left_to_do() {
+fn errors_are_handled_and_no_code_is_unfinished() {
     let words = [".unwrap()", "todo!", "unimplemented!", "dbg!", "println!", "process::exit"];
     check_only_in(&PRODUCT, &words, &["catalog-server/src/main.rs"]);
 }
 
 #[test]
-fn nothing_panics_on_purpose() {
+fn no_code_panics_on_purpose() {
     // A key of any length suits HMAC.
     let keyed =
         ["catalog-server/src/catalog/scans/plan_id.rs", "catalog-server/src/catalog/scans/plan_task.rs"];
@@ -403,11 +403,11 @@ fn no_test_is_ignored() {
 }
 
 #[test]
-fn every_file_says_what_it_is_and_is_short_enough_to_read() {
+fn every_file_has_a_module_comment_and_at_most_700_lines() {
     for source in sources(&[&PRODUCT[..], &["tests/src", "tests/tests"]].concat()) {
         assert!(source.text.starts_with("//!"), "{} does not start with `//!`", source.path);
         let lines = source.text.lines().count();
-        assert!(lines <= 700, "{} has {lines} lines, at most 700 are read by anybody", source.path);
+        assert!(lines <= 700, "{} has {lines} lines, more than 700", source.path);
     }
 }
 
@@ -426,7 +426,7 @@ fn both_databases_have_the_same_migrations() {
 }
 
 #[test]
-fn no_file_tells_of_the_machine_it_was_written_on() {
+fn no_file_contains_paths_of_a_development_machine() {
     for source in sources(&CRATES) {
         for word in [concat!("/wo", "rk/"), concat!("/ro", "ot/")] {
             assert!(!source.text.contains(word), "{} names `{word}`", source.path);

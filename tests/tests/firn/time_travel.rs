@@ -162,25 +162,25 @@ async fn next_instant(clock: &Clock) -> i64 {
     now
 }
 
-async fn every_instant_of_a_random_history_stays_as_it_was(backend: Backend) {
-    let mut random = fixture::random("every_instant_of_a_random_history_stays_as_it_was");
+async fn every_past_instant_of_a_random_history_is_unchanged(backend: Backend) {
+    let mut random = fixture::random("every_past_instant_of_a_random_history_is_unchanged");
     let mut firn = Firn::new(backend).await;
     let clock = Clock::system();
     let mut model = Model::new();
-    let mut remembered = vec![(next_instant(&clock).await, model.clone())];
+    let mut instants = vec![(next_instant(&clock).await, model.clone())];
     for number in 0..150 {
         step(&firn, &mut model, &mut random, number).await;
         // The change was acknowledged, so it happened at this instant at the latest.
         let at = clock.now_ms();
         next_instant(&clock).await;
-        remembered.push((at, model.clone()));
+        instants.push((at, model.clone()));
         if number % 50 == 49 {
-            assert_eq!(read(&firn).await, model, "the model has gone astray at step {number}");
+            assert_eq!(read(&firn).await, model, "the model differs at step {number}");
             firn.restart();
         }
     }
-    for (at, then) in remembered.iter().step_by(3) {
-        assert_eq!(&read(&firn.at(&format!("main@{at}"))).await, then, "at {at}");
+    for (at, expected) in instants.iter().step_by(3) {
+        assert_eq!(&read(&firn.at(&format!("main@{at}"))).await, expected, "at {at}");
     }
     assert_eq!(read(&firn.at("main@1")).await, Model::new());
 }
@@ -190,9 +190,9 @@ async fn the_future_is_refused(backend: Backend) {
     let soon = Clock::system().now_ms() + 3_600_000;
     for instant in [soon.to_string(), "9000-12-31T00:00:00Z".to_owned()] {
         let reply = firn.at(&format!("main@{instant}")).get("namespaces").await;
-        reply.refused(400, "IllegalArgumentException", "is in the future");
+        reply.expect_error(400, "IllegalArgumentException", "is in the future");
         let path = format!("/v1/config?warehouse=main@{instant}");
-        firn.request("GET", &path, None, &[]).await.refused(
+        firn.request("GET", &path, None, &[]).await.expect_error(
             400,
             "IllegalArgumentException",
             "is in the future",
@@ -200,7 +200,7 @@ async fn the_future_is_refused(backend: Backend) {
     }
 }
 
-async fn right_now_can_be_asked_for_and_does_not_change(backend: Backend) {
+async fn the_current_instant_can_be_read_and_does_not_change(backend: Backend) {
     let firn = tests::process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let clock = Clock::system();
@@ -214,7 +214,7 @@ async fn right_now_can_be_asked_for_and_does_not_change(backend: Backend) {
     }
 }
 
-async fn a_purged_tables_past_says_that_its_file_is_gone(backend: Backend) {
+async fn past_states_of_a_purged_table_report_the_missing_file(backend: Backend) {
     let firn = Firn::new(backend).await;
     let ns = fixture::namespace(&firn).await;
     let created = fixture::create_table(&firn, &ns, "t").await;
@@ -263,9 +263,9 @@ async fn pages_of_the_past_are_consistent(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    every_instant_of_a_random_history_stays_as_it_was,
+    every_past_instant_of_a_random_history_is_unchanged,
     the_future_is_refused,
-    right_now_can_be_asked_for_and_does_not_change,
-    a_purged_tables_past_says_that_its_file_is_gone,
+    the_current_instant_can_be_read_and_does_not_change,
+    past_states_of_a_purged_table_report_the_missing_file,
     pages_of_the_past_are_consistent,
 );

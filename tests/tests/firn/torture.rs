@@ -6,15 +6,15 @@ use tests::process::Backend;
 use tests::torture::Options;
 use tests::{fixture, torture};
 
-async fn what_was_acknowledged_survives_kills_exactly_once(backend: Backend) {
+async fn acknowledged_changes_survive_kills_exactly_once(backend: Backend) {
     let seed = fixture::seed();
-    eprintln!("what_was_acknowledged_survives_kills_exactly_once: FIRN_SEED={seed}");
+    eprintln!("acknowledged_changes_survive_kills_exactly_once: FIRN_SEED={seed}");
     let time = Duration::from_secs(6);
     let options = Options { backend, writers: 16, kills: 10, time, seed, replicas: 2, instants: 10 };
     match torture::run(&options).await {
         Ok(report) => eprintln!("{report}"),
-        Err(violation) => panic!("a promise was broken: {violation}"),
+        Err(violation) => panic!("a guarantee was violated: {violation}"),
     }
 }
 
-tests::on_both_databases!(what_was_acknowledged_survives_kills_exactly_once);
+tests::on_both_databases!(acknowledged_changes_survive_kills_exactly_once);

@@ -94,11 +94,11 @@ async fn staged_tables_are_created_with_the_rest(backend: Backend) {
         ],
     )
     .await;
-    reply.refused(400, "IllegalArgumentException", "nvalid location");
+    reply.expect_error(400, "IllegalArgumentException", "nvalid location");
     assert_eq!((firn.head(&table_path(&ns, "x")).await, firn.head(&table_path(&ns, "y")).await), (404, 404));
 }
 
-async fn readers_never_see_half_a_transaction_and_writers_never_deadlock(backend: Backend) {
+async fn transactions_are_never_partially_visible_and_never_deadlock(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for name in ["a", "b"] {
@@ -129,7 +129,7 @@ async fn readers_never_see_half_a_transaction_and_writers_never_deadlock(backend
         // `b` is read after `a`, so it can be newer, but never older.
         let a = firn.get(&table_path(&ns, "a")).await.expect(200).json();
         let b = firn.get(&table_path(&ns, "b")).await.expect(200).json();
-        assert!(count(&b) >= count(&a), "a transaction was half visible");
+        assert!(count(&b) >= count(&a), "a transaction was partially visible");
     }
     for writer in writers {
         writer.await.unwrap();
@@ -165,7 +165,7 @@ async fn requirements_hold_for_the_state_that_is_replaced(backend: Backend) {
         let reply = attempt.await.unwrap();
         match reply.status {
             204 => done += 1,
-            _ => reply.refused(
+            _ => reply.expect_error(
                 409,
                 "CommitFailedException",
                 "Requirement failed: branch main was created concurrently",
@@ -184,13 +184,13 @@ async fn requirements_hold_for_the_state_that_is_replaced(backend: Backend) {
 async fn too_many_tables_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let changes: Vec<_> = (0..1_001).map(|number| change("ns", &format!("t{number}"), &[], &[])).collect();
-    transact(firn, &changes).await.refused(400, "IllegalArgumentException", "at most 1000");
+    transact(firn, &changes).await.expect_error(400, "IllegalArgumentException", "at most 1000");
 }
 
 tests::on_both_databases!(
     all_tables_change_or_none,
     staged_tables_are_created_with_the_rest,
-    readers_never_see_half_a_transaction_and_writers_never_deadlock,
+    transactions_are_never_partially_visible_and_never_deadlock,
     requirements_hold_for_the_state_that_is_replaced,
     too_many_tables_are_refused,
 );

@@ -9,89 +9,90 @@ use tests::fixture::{self, commit, local, set_property, table_at, table_path, ta
 use tests::http::Client;
 use tests::process::Backend;
 
-use crate::maintenance::{at_job, held, lease, post, queue};
-use crate::workers::past::Timed;
+use crate::maintenance::{job_path, lease, lease_of, post, queue};
+use crate::workers::retention::ClockedServer;
 
-const LOG_OF_ONE: (&str, &str) = ("write.metadata.previous-versions-max", "1");
-const DELETED: (&str, &str) = ("write.metadata.delete-after-commit.enabled", "true");
+const LOG_LENGTH_1: (&str, &str) = ("write.metadata.previous-versions-max", "1");
+const DELETE_AFTER_COMMIT: (&str, &str) = ("write.metadata.delete-after-commit.enabled", "true");
 
 /// Completes an expiry job as a worker does.
 async fn expire(client: &Client, ns: &str) {
     queue(client, ns, "t", "expire-snapshots").await;
     let leased = lease(client, "w").await;
-    let end = json!({ "lease": held(&leased), "outcome": { "outcome": "succeeded", "result": {} } });
-    post(client, &at_job(&leased, "finish"), &end).await.expect(204);
+    let end = json!({ "lease": lease_of(&leased), "outcome": { "outcome": "succeeded", "result": {} } });
+    post(client, &job_path(&leased, "finish"), &end).await.expect(204);
 }
 
-async fn set(client: &Client, ns: &str, properties: &[(&str, &str)]) -> Value {
+async fn set_properties(client: &Client, ns: &str, properties: &[(&str, &str)]) -> Value {
     let updates: Vec<_> = properties.iter().map(|(key, value)| set_property(key, value)).collect();
     client.post(&table_path(ns, "t"), &commit(&[], &updates)).await.expect(200).json()
 }
 
-fn file(answer: &Value) -> &Path {
-    Path::new(local(answer["metadata-location"].as_str().unwrap()))
+fn metadata_file(loaded: &Value) -> &Path {
+    Path::new(local(loaded["metadata-location"].as_str().unwrap()))
 }
 
-fn in_folder(folder: &Path) -> Vec<PathBuf> {
+fn list_files(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).collect()
 }
 
-async fn metadata_files_that_a_crash_left_go_with_an_expiry(backend: Backend) {
-    let firn = Timed::start(backend, |_| {}).await;
+async fn an_expiry_deletes_metadata_files_left_by_a_crash(backend: Backend) {
+    let firn = ClockedServer::start(backend, |_| {}).await;
     let ns = fixture::namespace(&firn.client).await;
     let created = fixture::create_table(&firn.client, &ns, "t").await;
     for round in 0..3 {
-        set(&firn.client, &ns, &[("round", &round.to_string())]).await;
+        set_properties(&firn.client, &ns, &[("round", &round.to_string())]).await;
     }
-    let (document, folder) = (fs::read(file(&created)).unwrap(), file(&created).parent().unwrap());
+    let (document, folder) =
+        (fs::read(metadata_file(&created)).unwrap(), metadata_file(&created).parent().unwrap());
     let name =
         |number: u32| format!("0000{number}-01a1fcb7-95d6-456a-b092-5ff42fe10b0{number}.metadata.json");
-    let (unused, young, older) = (name(7), name(8), name(9));
-    for name in [&unused, &young, &older, "v9.metadata.json", "snap-1.avro"] {
+    let (unused, newer, older) = (name(7), name(8), name(9));
+    for name in [&unused, &newer, &older, "v9.metadata.json", "snap-1.avro"] {
         fs::write(folder.join(name), &document).unwrap();
     }
-    let touch = |name: &str, at: SystemTime| {
+    let set_modified = |name: &str, at: SystemTime| {
         fs::File::options().write(true).open(folder.join(name)).unwrap().set_modified(at).unwrap();
     };
     let now = fs::metadata(folder.join(&unused)).unwrap().modified().unwrap();
-    touch(&young, now + Duration::from_hours(36));
-    touch(&older, now - Duration::from_hours(1));
-    let before = in_folder(folder);
+    set_modified(&newer, now + Duration::from_hours(36));
+    set_modified(&older, now - Duration::from_hours(1));
+    let before = list_files(folder);
     firn.day(150);
     // Files of a table that may share them with other tables are retained, in every spelling of
     // `gc.enabled=false`.
     for word in ["false", "FALSE", "no"] {
-        set(&firn.client, &ns, &[("gc.enabled", word)]).await;
+        set_properties(&firn.client, &ns, &[("gc.enabled", word)]).await;
         expire(&firn.client, &ns).await;
-        assert!(before.iter().all(|file| file.exists()), "`gc.enabled={word}` kept no files");
+        assert!(before.iter().all(|file| file.exists()), "files were deleted despite `gc.enabled={word}`");
     }
-    set(&firn.client, &ns, &[("gc.enabled", "true")]).await;
+    set_properties(&firn.client, &ns, &[("gc.enabled", "true")]).await;
     expire(&firn.client, &ns).await;
-    assert!(!folder.join(&unused).exists(), "a file that nothing names is still there");
+    assert!(!folder.join(&unused).exists(), "an unreferenced file was not deleted");
     for file in before.iter().filter(|file| !file.ends_with(&unused)) {
         assert!(file.exists(), "{} is gone", file.display());
     }
 }
 
-async fn former_metadata_files_that_should_have_gone_go_with_an_expiry(backend: Backend) {
-    let firn = Timed::start(backend, |config| config.retention.time_travel_minutes = 0).await;
+async fn an_expiry_deletes_previous_metadata_files_outside_of_the_log(backend: Backend) {
+    let firn = ClockedServer::start(backend, |config| config.retention.time_travel_minutes = 0).await;
     let ns = fixture::namespace(&firn.client).await;
     let created = fixture::create_table(&firn.client, &ns, "t").await;
     for round in 0..5 {
-        set(&firn.client, &ns, &[LOG_OF_ONE, ("round", &round.to_string())]).await;
+        set_properties(&firn.client, &ns, &[LOG_LENGTH_1, ("round", &round.to_string())]).await;
     }
-    let count = || in_folder(file(&created).parent().unwrap()).len();
+    let count = || list_files(metadata_file(&created).parent().unwrap()).len();
     firn.day(150);
     expire(&firn.client, &ns).await;
-    assert_eq!(count(), 6, "the table did not ask for its former files to go");
-    set(&firn.client, &ns, &[DELETED]).await;
+    assert_eq!(count(), 6, "the table does not request the deletion of previous files");
+    set_properties(&firn.client, &ns, &[DELETE_AFTER_COMMIT]).await;
     expire(&firn.client, &ns).await;
-    assert_eq!(count(), 2, "the current file and the one in the log stay");
+    assert_eq!(count(), 2, "the current file and the one in the log remain");
     firn.client.get(&table_path(&ns, "t")).await.expect(200);
 }
 
-async fn a_dropped_tables_past_outlasts_the_table_that_comes_to_its_place(backend: Backend) {
-    let firn = Timed::start(backend, |_| {}).await;
+async fn past_states_of_a_dropped_table_survive_its_successor(backend: Backend) {
+    let firn = ClockedServer::start(backend, |_| {}).await;
     let (client, ns) = (&firn.client, fixture::namespace(&firn.client).await);
     let location = format!(
         "{}/place",
@@ -100,18 +101,18 @@ async fn a_dropped_tables_past_outlasts_the_table_that_comes_to_its_place(backen
     client.delete(&table_path(&ns, "u")).await.expect(204);
     let created = client.post(&tables(&ns), &table_at("t", &location)).await.expect(200).json();
     for round in ["1", "2", "3"] {
-        set(client, &ns, &[LOG_OF_ONE, ("round", round)]).await;
+        set_properties(client, &ns, &[LOG_LENGTH_1, ("round", round)]).await;
     }
     firn.day(10);
-    let last = set(client, &ns, &[LOG_OF_ONE, ("round", "4")]).await;
+    let last = set_properties(client, &ns, &[LOG_LENGTH_1, ("round", "4")]).await;
     firn.day(20);
     client.delete(&table_path(&ns, "t")).await.expect(204);
     firn.day(30);
     // Registered again, with a metadata log that begins with that of the dropped table.
     let body = json!({ "name": "t", "metadata-location": last["metadata-location"] });
     client.post(&format!("namespaces/{ns}/register"), &body).await.expect(200);
-    set(client, &ns, &[DELETED]).await;
-    set(client, &ns, &[("round", "5")]).await;
+    set_properties(client, &ns, &[DELETE_AFTER_COMMIT]).await;
+    set_properties(client, &ns, &[("round", "5")]).await;
     firn.day(150);
     expire(client, &ns).await;
     let past = |hundredths| firn.client_at(hundredths);
@@ -125,13 +126,13 @@ async fn a_dropped_tables_past_outlasts_the_table_that_comes_to_its_place(backen
     firn.day(300);
     expire(client, &ns).await;
     assert_eq!((round(5).await, round(15).await, round(140).await), (json!("3"), json!("4"), json!("5")));
-    assert!(file(&created).exists());
+    assert!(metadata_file(&created).exists());
 }
 
 tests::on_both_databases!(
-    metadata_files_that_a_crash_left_go_with_an_expiry,
-    former_metadata_files_that_should_have_gone_go_with_an_expiry,
+    an_expiry_deletes_metadata_files_left_by_a_crash,
+    an_expiry_deletes_previous_metadata_files_outside_of_the_log,
 );
 
 // Only on SQLite: a test cannot set the clock of a PostgreSQL server.
-tests::on_sqlite!(a_dropped_tables_past_outlasts_the_table_that_comes_to_its_place);
+tests::on_sqlite!(past_states_of_a_dropped_table_survive_its_successor);

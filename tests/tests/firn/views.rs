@@ -14,7 +14,7 @@ fn replace(requirements: &[serde_json::Value], id: i32, sql: &str) -> serde_json
     )
 }
 
-async fn a_view_lives_its_life(backend: Backend) {
+async fn a_view_is_created_replaced_and_dropped(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let created = firn.post(&views(&ns), &view("v", "select 1")).await.expect(200).json();
@@ -29,7 +29,11 @@ async fn a_view_lives_its_life(backend: Backend) {
     let other = "00000000-0000-4000-8000-000000000000";
     let other_uuid = json!({ "type": "assert-view-uuid", "uuid": other });
     let refused = firn.post(&path, &replace(&[other_uuid], 3, "select 3")).await;
-    refused.refused(409, "CommitFailedException", "Requirement failed: view UUID does not match: expected ");
+    refused.expect_error(
+        409,
+        "CommitFailedException",
+        "Requirement failed: view UUID does not match: expected ",
+    );
     assert_eq!(firn.get(&path).await.json(), replaced);
     let listed = firn.get(&views(&ns)).await.expect(200).json();
     assert_eq!(listed["identifiers"], json!([{ "namespace": [ns], "name": "v" }]));
@@ -37,13 +41,13 @@ async fn a_view_lives_its_life(backend: Backend) {
     assert_eq!(firn.get(&view_path(&ns, "w")).await.json(), replaced);
     firn.delete(&view_path(&ns, "w")).await.expect(204);
     let missing = format!("View does not exist: {ns}.w");
-    firn.delete(&view_path(&ns, "w")).await.refused(404, "NoSuchViewException", &missing);
+    firn.delete(&view_path(&ns, "w")).await.expect_error(404, "NoSuchViewException", &missing);
     let body = json!({ "name": "again", "metadata-location": replaced["metadata-location"] });
     let again = firn.post(&format!("{}/register-view", namespace_path(&ns)), &body).await.expect(200).json();
     assert_eq!(again["metadata"], replaced["metadata"]);
 }
 
-async fn any_name_goes_through_every_endpoint(backend: Backend) {
+async fn any_name_works_on_every_endpoint(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for name in ODD_NAMES {
@@ -64,21 +68,21 @@ async fn names_clash_with_javas_words(backend: Backend) {
         firn.post(&views(&ns), &view(name, "select 1")).await.expect(200);
     }
     let reply = firn.post(&views(&ns), &view("v", "select 1")).await;
-    reply.refused(409, "AlreadyExistsException", &format!("View already exists: {ns}.v"));
+    reply.expect_error(409, "AlreadyExistsException", &format!("View already exists: {ns}.v"));
     let reply = firn.post("views/rename", &rename(&ns, "v", "w")).await;
-    reply.refused(
+    reply.expect_error(
         409,
         "AlreadyExistsException",
         &format!("Cannot rename {ns}.v to {ns}.w. View already exists"),
     );
     let reply = firn.post("views/rename", &rename(&ns, "v", "t")).await;
-    reply.refused(
+    reply.expect_error(
         409,
         "AlreadyExistsException",
         &format!("Cannot rename {ns}.v to {ns}.t. Table already exists"),
     );
     let reply = firn.post("views/rename", &rename(&ns, "t", "x")).await;
-    reply.refused(404, "NoSuchViewException", &format!("View does not exist: {ns}.t"));
+    reply.expect_error(404, "NoSuchViewException", &format!("View does not exist: {ns}.t"));
 }
 
 async fn concurrent_replacements_all_succeed(backend: Backend) {
@@ -101,7 +105,7 @@ async fn concurrent_replacements_all_succeed(backend: Backend) {
     assert_eq!(versions.len(), 9, "a replacement was lost");
 }
 
-async fn what_is_not_a_view_is_refused(backend: Backend) {
+async fn invalid_views_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let table = fixture::create_table(firn, &ns, "t").await;
@@ -128,9 +132,9 @@ async fn what_is_not_a_view_is_refused(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_view_lives_its_life,
-    any_name_goes_through_every_endpoint,
+    a_view_is_created_replaced_and_dropped,
+    any_name_works_on_every_endpoint,
     names_clash_with_javas_words,
     concurrent_replacements_all_succeed,
-    what_is_not_a_view_is_refused,
+    invalid_views_are_refused,
 );

@@ -111,7 +111,8 @@ pub async fn connect(firn: &Firn, warehouse: &str) -> RestCatalog {
 
 /// Schema of the tables.
 pub fn schema() -> Schema {
-    let optional = |id, name: &str, of| NestedField::optional(id, name, Type::Primitive(of)).into();
+    let optional =
+        |id, name: &str, value_type| NestedField::optional(id, name, Type::Primitive(value_type)).into();
     let fields = vec![
         NestedField::required(1, "id", Type::Primitive(PrimitiveType::Long)).into(),
         optional(2, "name", PrimitiveType::String),

@@ -2,7 +2,7 @@
 //! `table-core` computes: transforms, single values, manifests. It is neither a reference nor part of the
 //! product; where both disagree, `docs/compatibility.md` says which of them follows the specification.
 
-#![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
+#![expect(clippy::unwrap_used, reason = "a case fails if one of its assumptions is wrong")]
 
 mod evolution;
 mod lake;

@@ -82,7 +82,7 @@ fn known(version: i32, file: ManifestFile) -> ManifestFile {
     ManifestFile { added_files: None, existing_files: None, deleted_files: None, ..file }
 }
 
-async fn written_again(version: i32, theirs: ManifestList, folder: &std::path::Path) -> Vec<u8> {
+async fn rewrite_with_crate(version: i32, theirs: ManifestList, folder: &std::path::Path) -> Vec<u8> {
     let path = folder.join("list.avro");
     let output = FileIO::new_with_fs().new_output(path.to_str().unwrap()).unwrap();
     let writer = output.writer().await.unwrap();
@@ -110,7 +110,7 @@ async fn each_side_reads_the_manifest_lists_of_the_other() {
             let read: Vec<_> = theirs.entries().iter().map(converted).collect();
             let expected: Vec<_> = expected.into_iter().map(|file| known(version, file)).collect();
             assert_eq!(read, expected, "round {round}, version {version}");
-            let again = written_again(version, theirs, folder.path()).await;
+            let again = rewrite_with_crate(version, theirs, folder.path()).await;
             assert_eq!(
                 list::decode(&again, LIMIT_BYTES).unwrap(),
                 expected,

@@ -55,7 +55,7 @@ pub fn header(format_version: i32, content: ManifestContent, types: &[Primitive]
     let raw = |json: serde_json::Value| Raw::parse(&json.to_string()).unwrap();
     let named = || (1..).zip(types.iter().map(ToString::to_string));
     let columns: Vec<_> = named()
-        .map(|(id, of)| json!({ "id": id, "name": format!("c{id}"), "required": false, "type": of }))
+        .map(|(id, value_type)| json!({ "id": id, "name": format!("c{id}"), "required": false, "type": value_type }))
         .collect();
     let fields: Vec<_> = named()
         .map(|(id, _)| json!({ "source-id": id, "field-id": 999 + id, "name": format!("p{id}"), "transform": "identity" }))
@@ -84,8 +84,8 @@ fn bounds(types: &[Primitive], random: &mut StdRng) -> BTreeMap<i32, Vec<u8>> {
 
 /// Returns a random file.
 pub fn random_file(content: FileContent, types: &[Primitive], random: &mut StdRng) -> DataFile {
-    let partition = types.iter().map(|of| {
-        let found = values(of, random);
+    let partition = types.iter().map(|value_type| {
+        let found = values(value_type, random);
         (random.random_range(0..4) > 0).then(|| found[random.random_range(0..found.len())].clone())
     });
     let partition = partition.collect();
@@ -196,7 +196,7 @@ fn converted(entry: &ManifestEntry, types: &[Primitive]) -> Entry {
         path: file.file_path().to_owned(),
         format: file.file_format().to_string().to_ascii_uppercase(),
         spec_id: 5,
-        partition: values.map(|(of, value)| value.map(|value| value_of(value, of))).collect(),
+        partition: values.map(|(value_type, value)| value.map(|value| value_of(value, value_type))).collect(),
         record_count: file.record_count().try_into().unwrap(),
         size_bytes: file.file_size_in_bytes().try_into().unwrap(),
         metrics: ColumnMetrics {
@@ -220,8 +220,8 @@ fn converted(entry: &ManifestEntry, types: &[Primitive]) -> Entry {
 }
 
 /// Converts a partition value of the crate.
-fn value_of(literal: &Literal, of: &Primitive) -> Value {
-    match (literal.as_primitive_literal().unwrap(), of) {
+fn value_of(literal: &Literal, value_type: &Primitive) -> Value {
+    match (literal.as_primitive_literal().unwrap(), value_type) {
         (PrimitiveLiteral::Boolean(value), _) => Value::Boolean(value),
         (PrimitiveLiteral::Int(value), Primitive::Date) => Value::Date(value),
         (PrimitiveLiteral::Int(value), _) => Value::Int(value),
@@ -240,12 +240,12 @@ fn value_of(literal: &Literal, of: &Primitive) -> Value {
         }
         (PrimitiveLiteral::Binary(value), Primitive::Fixed(_)) => Value::Fixed(value),
         (PrimitiveLiteral::Binary(value), _) => Value::Binary(value),
-        (other, of) => panic!("{other:?} is no value of {of}"),
+        (other, value_type) => panic!("{other:?} is no value of {value_type}"),
     }
 }
 
 /// Lets the crate write what it read to another manifest. Returns its content.
-async fn written_again(theirs: &TheirManifest, folder: &std::path::Path) -> Vec<u8> {
+async fn rewrite_with_crate(theirs: &TheirManifest, folder: &std::path::Path) -> Vec<u8> {
     let path = folder.join("again.avro");
     let output = FileIO::new_with_fs().new_output(path.to_str().unwrap()).unwrap();
     let metadata = theirs.metadata();
@@ -302,7 +302,7 @@ async fn each_side_reads_the_manifests_of_the_other() {
             let read_by_them: Vec<_> =
                 theirs.entries().iter().map(|entry| converted(entry, &types)).collect();
             assert_eq!(read_by_them, expected, "round {round}, version {version}, {content:?}");
-            let again = written_again(&theirs, folder.path()).await;
+            let again = rewrite_with_crate(&theirs, folder.path()).await;
             assert_eq!(
                 read(&again, &header, &written.manifest_file),
                 expected,
@@ -340,7 +340,7 @@ async fn partitions_by_one_type_are_the_same_on_both_sides() {
                 .as_ref()
                 .map_or(Outcome::Null, |value| Outcome::Value(value.encode()));
             disagreements.compare(&format!("{what} of ours"), &value, &expected, &found);
-            let again = written_again(&theirs, folder.path()).await;
+            let again = rewrite_with_crate(&theirs, folder.path()).await;
             let (_, _, read) = read(&again, &header, &written.manifest_file).remove(0);
             let found =
                 read.partition[0].as_ref().map_or(Outcome::Null, |value| Outcome::Value(value.encode()));

@@ -7,7 +7,7 @@ use table_core::metadata::transform::Transform;
 use table_core::metadata::types::Primitive;
 use tests::fixture;
 
-use crate::values::{BothTypes, Disagreements, Outcome, caught, datum, kind, types, values};
+use crate::values::{BothTypes, Disagreements, Outcome, catch_panic, datum, kind, types, values};
 
 const TRANSFORMS: [&str; 12] = [
     "identity",
@@ -49,10 +49,10 @@ fn ours(transform: &Transform, value: &Value) -> Outcome {
     transform.apply(value).map_or(Outcome::Null, |result| Outcome::Value(result.encode()))
 }
 
-fn theirs(transform: iceberg::spec::Transform, value: &Value, of: &BothTypes) -> Outcome {
-    caught(|| {
+fn theirs(transform: iceberg::spec::Transform, value: &Value, value_type: &BothTypes) -> Outcome {
+    catch_panic(|| {
         let function = create_transform_function(&transform).unwrap();
-        match function.transform_literal(&datum(value, of)) {
+        match function.transform_literal(&datum(value, value_type)) {
             Ok(Some(result)) => Outcome::Value(result.to_bytes().unwrap().to_vec()),
             Ok(None) => Outcome::Null,
             Err(_) => Outcome::Refused,
@@ -64,22 +64,26 @@ fn both(name: &str) -> (Transform, iceberg::spec::Transform) {
     (Transform::parse(name), name.parse().unwrap())
 }
 
-fn result_types(name: &str, of: &BothTypes) -> (Option<String>, Option<String>) {
+fn result_types(name: &str, value_type: &BothTypes) -> (Option<String>, Option<String>) {
     let (ours, theirs) = both(name);
-    let their_type = theirs.result_type(&Type::Primitive(of.theirs.clone())).ok();
+    let their_type = theirs.result_type(&Type::Primitive(value_type.theirs.clone())).ok();
     // `decimal(9,2)` and `fixed[5]` here, `decimal(9, 2)` and `fixed(5)` there.
     let plain = |name: String| name.replace(' ', "").replace('[', "(").replace(']', ")");
-    (ours.result_type(&of.ours).map(|of| plain(of.to_string())), their_type.map(|of| plain(of.to_string())))
+    (
+        ours.result_type(&value_type.ours).map(|value_type| plain(value_type.to_string())),
+        their_type.map(|value_type| plain(value_type.to_string())),
+    )
 }
 
 #[test]
 fn transforms_have_the_same_sources_and_result_types() {
     let mut disagreements = Vec::new();
-    for of in types() {
+    for value_type in types() {
         for name in TRANSFORMS {
-            let (ours, theirs) = result_types(name, &of);
+            let (ours, theirs) = result_types(name, &value_type);
             if ours != theirs {
-                disagreements.push(format!("{name} of {}: ours {ours:?}, theirs {theirs:?}", of.ours));
+                disagreements
+                    .push(format!("{name} of {}: ours {ours:?}, theirs {theirs:?}", value_type.ours));
             }
         }
     }
@@ -90,16 +94,17 @@ fn transforms_have_the_same_sources_and_result_types() {
 fn transforms_have_the_same_results() {
     let mut random = fixture::random("transforms");
     let mut disagreements = Disagreements::default();
-    for of in types() {
-        let values = values(&of.ours, &mut random);
+    for value_type in types() {
+        let values = values(&value_type.ours, &mut random);
         for name in TRANSFORMS {
             let (our_transform, their_transform) = both(name);
-            if our_transform.result_type(&of.ours).is_none() {
+            if our_transform.result_type(&value_type.ours).is_none() {
                 continue;
             }
-            let what = format!("{} of {}", name.split('[').next().unwrap_or(name), kind(&of.ours));
+            let what = format!("{} of {}", name.split('[').next().unwrap_or(name), kind(&value_type.ours));
             for value in &values {
-                let (ours, theirs) = (ours(&our_transform, value), theirs(their_transform, value, &of));
+                let (ours, theirs) =
+                    (ours(&our_transform, value), theirs(their_transform, value, &value_type));
                 disagreements.compare(&what, &(name, value), &ours, &theirs);
             }
         }

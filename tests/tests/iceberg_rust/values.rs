@@ -71,7 +71,7 @@ pub fn types() -> impl Iterator<Item = BothTypes> {
 }
 
 /// Returns extreme and random values of a type.
-pub fn values(of: &Primitive, random: &mut StdRng) -> Vec<Value> {
+pub fn values(value_type: &Primitive, random: &mut StdRng) -> Vec<Value> {
     let extremes = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX].into_iter().chain(instants());
     let mut numbers: Vec<i128> = extremes.map(i128::from).collect();
     numbers.extend([i128::from(i32::MIN), i128::from(i32::MAX), 10_i128.pow(38) - 1, 1 - 10_i128.pow(38)]);
@@ -79,7 +79,7 @@ pub fn values(of: &Primitive, random: &mut StdRng) -> Vec<Value> {
         // Numbers of all magnitudes.
         numbers.push(random.random::<i128>() >> random.random_range(0..127));
     }
-    numbers.into_iter().filter_map(|number| value(of, number, random)).collect()
+    numbers.into_iter().filter_map(|number| value_of_number(value_type, number, random)).collect()
 }
 
 /// Instants in microseconds or nanoseconds around which divisions go wrong: before 1970, within a second.
@@ -91,11 +91,11 @@ fn instants() -> impl Iterator<Item = i64> {
     micros.flat_map(|micros| [Some(micros), micros.checked_mul(1000)]).flatten()
 }
 
-fn value(of: &Primitive, number: i128, random: &mut StdRng) -> Option<Value> {
+fn value_of_number(value_type: &Primitive, number: i128, random: &mut StdRng) -> Option<Value> {
     let bytes = number.to_be_bytes();
     let int = || i32::try_from(number).ok();
     let long = || i64::try_from(number).ok();
-    Some(match of {
+    Some(match value_type {
         Primitive::Boolean => Value::Boolean(number % 2 != 0),
         Primitive::Int => Value::Int(int()?),
         Primitive::Long => Value::Long(long()?),
@@ -124,17 +124,17 @@ fn value(of: &Primitive, number: i128, random: &mut StdRng) -> Option<Value> {
 }
 
 /// Converts a value for the crate.
-pub fn datum(value: &Value, of: &BothTypes) -> Datum {
-    Datum::try_from_bytes(&value.encode(), of.theirs.clone()).unwrap()
+pub fn datum(value: &Value, value_type: &BothTypes) -> Datum {
+    Datum::try_from_bytes(&value.encode(), value_type.theirs.clone()).unwrap()
 }
 
 /// Returns the type's name without its parameters, for descriptions.
-pub fn kind(of: &Primitive) -> String {
-    of.to_string().chars().take_while(|letter| !matches!(letter, '(' | '[')).collect()
+pub fn kind(value_type: &Primitive) -> String {
+    value_type.to_string().chars().take_while(|letter| !matches!(letter, '(' | '[')).collect()
 }
 
 /// Runs code of the crate, which may panic.
-pub fn caught(theirs: impl FnOnce() -> Outcome) -> Outcome {
+pub fn catch_panic(theirs: impl FnOnce() -> Outcome) -> Outcome {
     catch_unwind(AssertUnwindSafe(theirs)).unwrap_or(Outcome::Panic)
 }
 
@@ -167,10 +167,10 @@ impl Disagreements {
     pub fn check(&self, known: &[&str]) {
         let unknown = self.0.iter().filter(|(what, _)| !known.contains(&what.as_str()));
         let unknown: Vec<_> = unknown.map(|(what, example)| format!("{what}: {example}")).collect();
-        let gone: Vec<_> = known.iter().filter(|what| !self.0.contains_key(**what)).collect();
+        let resolved: Vec<_> = known.iter().filter(|what| !self.0.contains_key(**what)).collect();
         assert!(
-            unknown.is_empty() && gone.is_empty(),
-            "new disagreements:\n{}\n\ngone: {gone:#?}",
+            unknown.is_empty() && resolved.is_empty(),
+            "new disagreements:\n{}\n\ngone: {resolved:#?}",
             unknown.join("\n")
         );
     }

@@ -1,7 +1,7 @@
 //! Comparison of the weights in caches with the memory that is actually used. Each case runs in its own
 //! process, because freed memory that is reused from the allocator would not be measured.
 
-#![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
+#![expect(clippy::unwrap_used, reason = "a case fails if one of its assumptions is wrong")]
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -247,7 +247,7 @@ fn weigh(case: &str) {
 }
 
 #[test]
-fn weights_are_what_memory_is_taken() {
+fn weights_equal_the_used_memory() {
     const CASE: &str = "FIRN_TEST_WEIGHT";
 
     if let Ok(case) = std::env::var(CASE) {
@@ -255,7 +255,7 @@ fn weights_are_what_memory_is_taken() {
     }
     for case in CASES {
         let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
-        alone.args(["--exact", "weights_are_what_memory_is_taken", "--nocapture"]).env(CASE, case);
+        alone.args(["--exact", "weights_equal_the_used_memory", "--nocapture"]).env(CASE, case);
         assert!(alone.status().unwrap().success(), "{case}");
     }
 }

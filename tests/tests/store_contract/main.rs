@@ -1,6 +1,6 @@
 //! Contract of the store on both databases: each case below runs once on SQLite and once on PostgreSQL.
 
-#![expect(clippy::unwrap_used, reason = "a case fails where what it counts on does not hold")]
+#![expect(clippy::unwrap_used, reason = "a case fails if one of its assumptions is wrong")]
 
 /// Runs each case with its own database, once of either kind.
 macro_rules! on_both_databases {

@@ -29,7 +29,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 21] = [
     ("jobs::FIND_LAST", jobs::FIND_LAST, &["maintenance_jobs_by_action"]),
     ("jobs::lease::NEXT_OF_SERVER", jobs::lease::NEXT_OF_SERVER, &["maintenance_jobs_by_due"]),
     ("jobs::lease::LAST_BEGUN", jobs::lease::LAST_BEGUN, &["maintenance_jobs_by_action"]),
-    ("jobs::LIST_ENDS", jobs::LIST_ENDS, &["maintenance_jobs_by_action"]),
+    ("jobs::LIST_FINISHED", jobs::LIST_FINISHED, &["maintenance_jobs_by_action"]),
     ("candidates::LIST", candidates::LIST, &["maintenance_jobs_open", "maintenance_jobs_by_action"]),
 ];
 

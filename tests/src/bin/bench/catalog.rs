@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 16;
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     println!("Ratios measured in turns in one run; {} turns of {} s a side.", options.turns, options.seconds);
     for backend in [Backend::Sqlite, Backend::Postgres] {
-        if options.database.is_some_and(|wanted| wanted != backend) {
+        if options.database.is_some_and(|selected| selected != backend) {
             continue;
         }
         heading(&format!("{backend:?}"));
@@ -32,19 +32,19 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         let floor_url = prepare_floor(backend, &setup).await?;
         let firn = Firn::start(setup);
         firn.post("namespaces", &json!({ "namespace": ["bench"] })).await.expect(200);
-        if options.wants("load") {
+        if options.is_selected("load") {
             loads(options, backend, &firn, &floor_url).await?;
         }
-        if options.wants("commit") {
+        if options.is_selected("commit") {
             commits::run(options, backend, &firn, &floor_url).await?;
         }
-        if options.wants("creation") {
+        if options.is_selected("creation") {
             creation::run(options, backend, &firn, &floor_url).await?;
         }
-        if options.wants("page") {
+        if options.is_selected("page") {
             pages::run(options, backend, &firn, &floor_url).await?;
         }
-        if options.wants("start") {
+        if options.is_selected("start") {
             start_and_memory(firn).await?;
         }
     }
@@ -103,14 +103,14 @@ async fn loads(options: &Options, backend: Backend, firn: &Firn, floor_url: &str
     for (size, bytes) in [("10 KB", 10_000), ("1 MB", 1_000_000)] {
         let name = format!("load{bytes}");
         let created = create_sized(firn, &name, bytes).await;
-        let answer_bytes = created.to_string().len();
+        let response_bytes = created.to_string().len();
         let aims = match (backend, bytes) {
             (_, 1_000_000) => vec![(Kind::Bare, "bare handler", 0.8), (lookup, "one lookup", 0.8)],
             (Backend::Sqlite, _) => vec![(Kind::Bare, "bare handler", 0.5)],
             (Backend::Postgres, _) => vec![(Kind::Postgres, "one lookup", 0.6)],
         };
         for (kind, reference, aim) in aims {
-            let floor = Floor::start(kind, answer_bytes, floor_url)?;
+            let floor = Floor::start(kind, response_bytes, floor_url)?;
             let firn_path = load::get(&format!("/v1/main/namespaces/bench/tables/{name}"));
             let floor_path = load::get("/v1/main/namespaces/bench/tables/t0");
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());

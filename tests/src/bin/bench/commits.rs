@@ -120,14 +120,14 @@ fn stamp() -> usize {
 }
 
 async fn floor_rate(pool: &Pool, folder: &Path, writers: usize, duration: Duration) -> anyhow::Result<f64> {
-    let over = Arc::new(AtomicBool::new(false));
+    let stop = Arc::new(AtomicBool::new(false));
     let start = Instant::now();
     let mut workers = Vec::new();
     for writer in 0..writers {
-        let (pool, folder, over) = (pool.clone(), folder.to_owned(), over.clone());
+        let (pool, folder, stop) = (pool.clone(), folder.to_owned(), stop.clone());
         workers.push(tokio::spawn(async move {
             let mut done = 0_usize;
-            while !over.load(Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 let path = folder.join(format!("{}.json", stamp()));
                 write_file(path.clone(), DOCUMENT_BYTES).await?;
                 commit(&pool, writer, &path.display().to_string()).await?;
@@ -137,7 +137,7 @@ async fn floor_rate(pool: &Pool, folder: &Path, writers: usize, duration: Durati
         }));
     }
     tokio::time::sleep(duration).await;
-    over.store(true, Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     let mut done = 0;
     for worker in workers {
         done += worker.await??;

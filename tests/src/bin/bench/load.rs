@@ -80,7 +80,7 @@ impl Connection {
         let length = match head.split("content-length: ").nth(1) {
             Some(rest) => rest.split("\r\n").next().unwrap_or_default().parse()?,
             None if status == 204 => 0,
-            None => bail!("an answer without a length: {head}"),
+            None => bail!("a response without a length: {head}"),
         };
         Ok((status, body, length))
     }
@@ -115,7 +115,7 @@ pub async fn rate(
     next: impl Fn(usize, usize) -> Vec<u8> + Send + Sync + 'static,
 ) -> anyhow::Result<f64> {
     let next = Arc::new(next);
-    let over = Arc::new(AtomicBool::new(false));
+    let stop = Arc::new(AtomicBool::new(false));
     let mut opened = Vec::new();
     for _ in 0..connections {
         opened.push(Connection::open(address).await?);
@@ -123,10 +123,10 @@ pub async fn rate(
     let start = Instant::now();
     let mut workers = Vec::new();
     for (number, mut connection) in opened.into_iter().enumerate() {
-        let (next, over) = (next.clone(), over.clone());
+        let (next, stop) = (next.clone(), stop.clone());
         workers.push(tokio::spawn(async move {
             let mut turn = 0;
-            while !over.load(Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 let (status, _) = connection.send(&next(number, turn)).await?;
                 ensure!((200..300).contains(&status), "status {status}");
                 turn += 1;
@@ -135,7 +135,7 @@ pub async fn rate(
         }));
     }
     tokio::time::sleep(duration).await;
-    over.store(true, Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     let mut done = 0;
     for worker in workers {
         done += worker.await??;

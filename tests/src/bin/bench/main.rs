@@ -55,10 +55,10 @@ struct Options {
     /// Number of snapshots of the table with a long history
     #[arg(long, default_value_t = 10_000)]
     snapshots: u32,
-    /// Only this database: sqlite or postgres
+    /// Database to measure: sqlite or postgres [default: both]
     #[arg(long, value_parser = parse_backend)]
     database: Option<Backend>,
-    /// Only measurements whose name contains this text
+    /// Part of the names of the measurements to run: load, commit, creation, page or start
     #[arg(long, default_value = "")]
     only: String,
 }
@@ -68,7 +68,7 @@ impl Options {
         Duration::from_secs_f64(self.seconds)
     }
 
-    fn wants(&self, name: &str) -> bool {
+    fn is_selected(&self, name: &str) -> bool {
         name.contains(&self.only)
     }
 }

@@ -50,7 +50,7 @@ async fn restore(backend: Backend, setup: &Setup) {
     }
 }
 
-async fn a_catalog_of_the_former_release_goes_on(backend: Backend) {
+async fn a_catalog_of_the_former_release_keeps_working(backend: Backend) {
     let setup = Setup::new(backend).await.with("FIRN_MAINTENANCE__WORKERS", "0");
     restore(backend, &setup).await;
     let firn = Firn::start(setup);
@@ -76,11 +76,11 @@ async fn a_catalog_of_the_former_release_goes_on(backend: Backend) {
     let policy = firn.request("GET", &policy, None, &[]).await.expect(200).json();
     assert_eq!(policy["policy"]["compact"]["inputs-min"], 7);
     let jobs = firn.request("GET", &at("jobs"), None, &[]).await.expect(200).json();
-    let seen = |job: &Value| (job["action"].clone(), job["state"].clone(), job["cancel-requested"].clone());
+    let state = |job: &Value| (job["action"].clone(), job["state"].clone(), job["cancel-requested"].clone());
     let of_workers = jobs["jobs"].as_array().unwrap().iter().filter(|job| job["action"] != "purge");
-    let seen: Vec<_> = of_workers.map(seen).collect();
+    let states: Vec<_> = of_workers.map(state).collect();
     assert_eq!(
-        seen,
+        states,
         [
             (json!("compact"), json!("queued"), json!(false)),
             (json!("evaluate"), json!("running"), json!(true)),
@@ -95,16 +95,16 @@ async fn a_catalog_of_the_former_release_goes_on(backend: Backend) {
     );
     let cancelled = firn.request("GET", &at("jobs?state=cancelled"), None, &[]).await.expect(200).json();
     assert_eq!(cancelled["jobs"][0]["action"], "evaluate");
-    let purged = purge_of(&firn, "sales.purged", "purged-5f0c3a8e1b7d4c6f9e2a4b8d7c1e0f35").await;
+    let purged = wait_for_purge(&firn, "sales.purged", "purged-5f0c3a8e1b7d4c6f9e2a4b8d7c1e0f35").await;
     assert_eq!(purged, (1, json!({ "files-deleted": 1 })));
     let interrupted =
-        purge_of(&firn, "sales.interrupted", "interrupted-7d1e4b9a2c8f4e06b35d9a1c6e0f7284").await;
+        wait_for_purge(&firn, "sales.interrupted", "interrupted-7d1e4b9a2c8f4e06b35d9a1c6e0f7284").await;
     assert_eq!(interrupted, (2, json!({ "files-deleted": 7 })));
 }
 
 /// Waits until the server has run the purge of a dropped table as a job, although it has no maintenance workers.
 /// Returns the attempt and the numbers of the job; by then the folder is deleted, and free again.
-async fn purge_of(firn: &Firn, table: &str, folder: &str) -> (i64, Value) {
+async fn wait_for_purge(firn: &Firn, table: &str, folder: &str) -> (i64, Value) {
     let path = "/governance/v1/maintenance/jobs?state=succeeded";
     let mut tries = 0;
     let job = loop {
@@ -125,4 +125,4 @@ async fn purge_of(firn: &Firn, table: &str, folder: &str) -> (i64, Value) {
     (job["attempt"].as_i64().unwrap(), job["result"]["numbers"].clone())
 }
 
-tests::on_both_databases!(a_catalog_of_the_former_release_goes_on);
+tests::on_both_databases!(a_catalog_of_the_former_release_keeps_working);

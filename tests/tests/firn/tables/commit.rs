@@ -80,7 +80,7 @@ async fn each_requirement_is_checked_with_javas_words(backend: Backend) {
     firn.post(&path, &commit(&holding, &[set_property("a", "b")])).await.expect(200);
 }
 
-async fn a_refused_update_leaves_everything_as_it_was(backend: Backend) {
+async fn a_refused_update_changes_nothing(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let created = create_table(firn, &ns, "t").await;
@@ -117,7 +117,7 @@ async fn a_refused_update_leaves_everything_as_it_was(backend: Backend) {
     }
 }
 
-async fn what_is_no_commit_is_refused(backend: Backend) {
+async fn malformed_commits_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -126,13 +126,13 @@ async fn what_is_no_commit_is_refused(backend: Backend) {
     for body in [json!({}), json!({ "properties": { "a": "b" } }), json!({ "updates": null })] {
         for path in [table_path(&ns, "t"), fixture::view_path(&ns, "v")] {
             let reply = firn.post(&path, &body).await;
-            reply.refused(400, "BadRequestException", "neither `requirements` nor `updates`");
+            reply.expect_error(400, "BadRequestException", "neither `requirements` nor `updates`");
         }
         let mut change = body.clone();
         change["identifier"] = json!({ "namespace": [ns], "name": "t" });
         let transaction = json!({ "table-changes": [change] });
         let reply = firn.post("transactions/commit", &transaction).await;
-        reply.refused(400, "BadRequestException", "neither `requirements` nor `updates`");
+        reply.expect_error(400, "BadRequestException", "neither `requirements` nor `updates`");
     }
     for body in [json!({ "requirements": [] }), json!({ "updates": [] })] {
         firn.post(&table_path(&ns, "t"), &body).await.expect(200);
@@ -155,7 +155,7 @@ async fn a_commit_that_changes_nothing_writes_nothing(backend: Backend) {
 
 /// Repetition of a commit by a client that has not received the response; if it were refused, the client
 /// would delete the files of the commit.
-async fn a_commit_that_was_made_is_answered_when_it_is_sent_again(backend: Backend) {
+async fn a_repeated_commit_is_answered_as_a_success(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = table_path(&ns, "t");
@@ -191,7 +191,7 @@ async fn a_commit_that_was_made_is_answered_when_it_is_sent_again(backend: Backe
     assert_eq!(firn.get(&path).await.expect(200).json(), later);
 }
 
-async fn the_document_of_the_last_commit_is_in_memory(backend: Backend) {
+async fn the_metadata_of_the_last_commit_is_cached(backend: Backend) {
     let firn = Firn::start(Setup::new(backend).await.with("FIRN_CACHE__METADATA_BYTES", "16777216"));
     let ns = fixture::namespace(&firn).await;
     let path = table_path(&ns, "t");
@@ -241,7 +241,7 @@ async fn concurrent_commits_whose_requirements_hold_all_succeed(backend: Backend
     assert_eq!(written, 48);
     let log = body["metadata"]["metadata-log"].as_array().unwrap();
     assert_eq!(log.len(), 48, "a version is missing from the log");
-    assert_eq!(files.len(), 49, "a lost race left a file behind");
+    assert_eq!(files.len(), 49, "a refused request left a file");
 }
 
 async fn of_concurrent_appends_to_one_snapshot_one_succeeds(backend: Backend) {
@@ -265,7 +265,7 @@ async fn of_concurrent_appends_to_one_snapshot_one_succeeds(backend: Backend) {
             let reply = attempt.await.unwrap();
             match reply.status {
                 200 => winners += 1,
-                _ => reply.refused(409, "CommitFailedException", "Requirement failed: branch main"),
+                _ => reply.expect_error(409, "CommitFailedException", "Requirement failed: branch main"),
             }
         }
         assert_eq!(winners, 1);
@@ -282,7 +282,7 @@ async fn the_body_must_name_the_table_of_the_path(backend: Backend) {
     let set = [set_property("a", "b")];
     firn.post(&table_path(&ns, "t"), &fixture::change(&ns, "t", &[], &set)).await.expect(200);
     let reply = firn.post(&table_path(&ns, "t"), &fixture::change(&ns, "u", &[], &set)).await;
-    reply.refused(400, "IllegalArgumentException", "the body names table `u`");
+    reply.expect_error(400, "IllegalArgumentException", "the body names table `u`");
 }
 
 async fn evolution_branches_and_upgrades_work_step_by_step(backend: Backend) {
@@ -313,11 +313,11 @@ async fn evolution_branches_and_upgrades_work_step_by_step(backend: Backend) {
 
 tests::on_both_databases!(
     each_requirement_is_checked_with_javas_words,
-    a_refused_update_leaves_everything_as_it_was,
-    a_commit_that_was_made_is_answered_when_it_is_sent_again,
-    the_document_of_the_last_commit_is_in_memory,
+    a_refused_update_changes_nothing,
+    a_repeated_commit_is_answered_as_a_success,
+    the_metadata_of_the_last_commit_is_cached,
     a_commit_that_changes_nothing_writes_nothing,
-    what_is_no_commit_is_refused,
+    malformed_commits_are_refused,
     concurrent_commits_whose_requirements_hold_all_succeed,
     of_concurrent_appends_to_one_snapshot_one_succeeds,
     the_body_must_name_the_table_of_the_path,

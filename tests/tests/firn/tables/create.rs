@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::fixture::{self, ODD_NAMES, commit, create_table, creation, schema, table, table_path, tables};
 use tests::process::{self, Backend};
 
-async fn a_new_table_is_whole(backend: Backend) {
+async fn a_new_table_is_complete(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let body = json!({
@@ -35,7 +35,7 @@ async fn a_new_table_is_whole(backend: Backend) {
     assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), created);
 }
 
-async fn any_name_goes_through_every_endpoint(backend: Backend) {
+async fn any_name_works_on_every_endpoint(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::unique("odd / % ü");
     firn.post("namespaces", &json!({ "namespace": [ns] })).await.expect(200);
@@ -47,7 +47,7 @@ async fn any_name_goes_through_every_endpoint(backend: Backend) {
         firn.post(&path, &commit(&[], &[fixture::set_property(name, name)])).await.expect(200);
         let listed = firn.get(&tables(&ns)).await.expect(200).json();
         assert_eq!(listed["identifiers"], json!([{ "namespace": [ns], "name": name }]));
-        firn.post(&tables(&ns), &table(name)).await.refused(
+        firn.post(&tables(&ns), &table(name)).await.expect_error(
             409,
             "AlreadyExistsException",
             &format!("Table already exists: {ns}.{name}"),
@@ -65,30 +65,30 @@ async fn any_name_goes_through_every_endpoint(backend: Backend) {
     }
 }
 
-async fn a_name_is_shared_by_tables_and_views(backend: Backend) {
+async fn tables_and_views_of_a_namespace_have_different_names(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
-    let taken = |name: &str| format!("already exists: {ns}.{name}");
-    firn.post(&tables(&ns), &table("t")).await.refused(
+    let already_exists = |name: &str| format!("already exists: {ns}.{name}");
+    firn.post(&tables(&ns), &table("t")).await.expect_error(
         409,
         "AlreadyExistsException",
-        &format!("Table {}", taken("t")),
+        &format!("Table {}", already_exists("t")),
     );
-    let by_view = format!("View with same name {}", taken("v"));
-    firn.post(&tables(&ns), &table("v")).await.refused(409, "AlreadyExistsException", &by_view);
+    let by_view = format!("View with same name {}", already_exists("v"));
+    firn.post(&tables(&ns), &table("v")).await.expect_error(409, "AlreadyExistsException", &by_view);
     let staged = json!({ "name": "t", "schema": schema(), "stage-create": true });
-    firn.post(&tables(&ns), &staged).await.refused(409, "AlreadyExistsException", &taken("t"));
-    let by_table = format!("Table with same name {}", taken("t"));
-    firn.post(&fixture::views(&ns), &fixture::view("t", "select 1")).await.refused(
+    firn.post(&tables(&ns), &staged).await.expect_error(409, "AlreadyExistsException", &already_exists("t"));
+    let by_table = format!("Table with same name {}", already_exists("t"));
+    firn.post(&fixture::views(&ns), &fixture::view("t", "select 1")).await.expect_error(
         409,
         "AlreadyExistsException",
         &by_table,
     );
 }
 
-async fn of_concurrent_creations_one_wins_and_no_file_is_left(backend: Backend) {
+async fn of_concurrent_creations_one_succeeds_and_leaves_no_unused_file(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let location = format!("file://{}/{}", firn.warehouse().display(), fixture::unique("race"));
@@ -106,13 +106,13 @@ async fn of_concurrent_creations_one_wins_and_no_file_is_left(backend: Backend) 
         match reply.status {
             200 => winners.push(reply.json()["metadata-location"].as_str().unwrap().to_owned()),
             // Either of the two conflicts may be detected first.
-            400 => reply.refused(400, "IllegalArgumentException", "belongs to another table"),
+            400 => reply.expect_error(400, "IllegalArgumentException", "belongs to another table"),
             _ => assert_eq!(reply.status, 409, "{}", reply.text()),
         }
     }
     assert_eq!(winners.len(), 1);
     let folder = std::path::Path::new(fixture::local(&winners[0])).parent().unwrap();
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "files of the losers stay behind");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "files of refused requests remain");
 }
 
 async fn a_staged_table_exists_once_it_is_committed(backend: Backend) {
@@ -131,15 +131,15 @@ async fn a_staged_table_exists_once_it_is_committed(backend: Backend) {
     assert_eq!(created["metadata"]["table-uuid"], staged["metadata"]["table-uuid"]);
     assert_eq!(created["metadata"]["location"], staged["metadata"]["location"]);
     let again = firn.post(&path, &commit(&assert_create, &updates)).await;
-    again.refused(409, "CommitFailedException", "Requirement failed: table already exists");
-    firn.post(&table_path(&ns, "none"), &commit(&[], &updates)).await.refused(
+    again.expect_error(409, "CommitFailedException", "Requirement failed: table already exists");
+    firn.post(&table_path(&ns, "none"), &commit(&[], &updates)).await.expect_error(
         404,
         "NoSuchTableException",
         "Table does not exist",
     );
 }
 
-async fn what_no_engine_could_read_is_refused(backend: Backend) {
+async fn tables_that_no_engine_could_read_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let field =
@@ -191,7 +191,7 @@ fn check_refused(reply: &tests::http::Reply) {
     assert!(error["message"].as_str().unwrap().len() > 15, "{error}");
 }
 
-async fn version_3_types_are_for_version_3(backend: Backend) {
+async fn types_of_version_3_require_version_3(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for (number, kind) in
@@ -211,11 +211,11 @@ async fn version_3_types_are_for_version_3(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_new_table_is_whole,
-    any_name_goes_through_every_endpoint,
-    a_name_is_shared_by_tables_and_views,
-    of_concurrent_creations_one_wins_and_no_file_is_left,
+    a_new_table_is_complete,
+    any_name_works_on_every_endpoint,
+    tables_and_views_of_a_namespace_have_different_names,
+    of_concurrent_creations_one_succeeds_and_leaves_no_unused_file,
     a_staged_table_exists_once_it_is_committed,
-    what_no_engine_could_read_is_refused,
-    version_3_types_are_for_version_3,
+    tables_that_no_engine_could_read_are_refused,
+    types_of_version_3_require_version_3,
 );

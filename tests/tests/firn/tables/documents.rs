@@ -9,7 +9,7 @@ use tests::http::Reply;
 use tests::process::{self, Backend, Firn};
 use tokio::task::JoinSet;
 
-use super::load::{fixtures, place};
+use super::load::{fixtures, write_metadata_file};
 
 /// Fields that Java's library writes in format version 1 in addition to those of the first writers.
 const NEWER_FIELDS: [&str; 9] = [
@@ -25,7 +25,7 @@ const NEWER_FIELDS: [&str; 9] = [
 ];
 
 /// Returns metadata as written in 2019: a single schema, and a partition spec whose fields have no ids.
-fn bare() -> Value {
+fn metadata_of_2019() -> Value {
     let mut document = fixtures().into_iter().find(|document| document["format-version"] == 1).unwrap();
     for field in document["partition-spec"].as_array_mut().unwrap() {
         field.as_object_mut().unwrap().remove("field-id");
@@ -38,10 +38,10 @@ async fn register(firn: &Firn, ns: &str, name: &str, file: &str) -> Value {
     firn.post(&format!("{}/register", namespace_path(ns)), &body).await.expect(200).json()
 }
 
-async fn old_documents_are_served_and_written_with_the_newer_fields(backend: Backend) {
+async fn metadata_of_old_versions_is_served_and_written_with_newer_fields(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let file = place(firn, bare());
+    let file = write_metadata_file(firn, metadata_of_2019());
     let mut stored: Value = serde_json::from_slice(&std::fs::read(local(&file)).unwrap()).unwrap();
     stored.as_object_mut().unwrap().remove("table-uuid");
     std::fs::write(local(&file), stored.to_string()).unwrap();
@@ -96,7 +96,7 @@ async fn a_damaged_metadata_file_is_an_error_on_every_load(backend: Backend) {
     firn.check_no_panic();
 }
 
-async fn clocks_of_clients_bind_nobody_else(backend: Backend) {
+async fn timestamps_of_clients_are_limited_and_do_not_affect_later_commits(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let created = create_table(firn, &ns, "t").await;
@@ -108,7 +108,7 @@ async fn clocks_of_clients_bind_nobody_else(backend: Backend) {
     };
     let path = table_path(&ns, "t");
     for ahead_ms in [86_400_000, 120_000, i64::MAX - now_ms] {
-        firn.post(&path, &at(1, &created["metadata"], now_ms + ahead_ms)).await.refused(
+        firn.post(&path, &at(1, &created["metadata"], now_ms + ahead_ms)).await.expect_error(
             400,
             "IllegalArgumentException",
             "set the clock of the client",
@@ -116,7 +116,7 @@ async fn clocks_of_clients_bind_nobody_else(backend: Backend) {
     }
     // Java computes with differences of timestamps, and would not be able to make another commit.
     let long_ago = firn.post(&path, &at(1, &created["metadata"], i64::MIN)).await;
-    long_ago.refused(400, "IllegalArgumentException", "too long ago for readers");
+    long_ago.expect_error(400, "IllegalArgumentException", "too long ago for readers");
     // Ahead by as much as clocks may differ, and behind by any amount.
     let mut metadata = created["metadata"].clone();
     for (id, timestamp_ms) in [(2, now_ms + 30_000), (3, now_ms - 1_000_000), (4, i64::MIN / 1_000)] {
@@ -136,7 +136,7 @@ async fn clocks_of_clients_bind_nobody_else(backend: Backend) {
 }
 
 /// Metadata with timestamps in the future: registered, or written by a server whose clock was ahead.
-async fn a_document_from_the_future_is_brought_back_to_now(backend: Backend) {
+async fn timestamps_in_the_future_are_replaced_by_the_current_time(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let now_ms = create_table(firn, &ns, "clock").await["metadata"]["last-updated-ms"].as_i64().unwrap();
@@ -146,7 +146,7 @@ async fn a_document_from_the_future_is_brought_back_to_now(backend: Backend) {
     let log = document["snapshot-log"].as_array_mut().unwrap();
     log.last_mut().unwrap()["timestamp-ms"] = json!(future_ms);
     let before = log[0].clone();
-    let file = place(firn, document);
+    let file = write_metadata_file(firn, document);
     let served = register(firn, &ns, "t", &file).await["metadata"].clone();
     let changed =
         firn.post(&table_path(&ns, "t"), &commit(&[], &[set_property("a", "b")])).await.expect(200).json();
@@ -158,7 +158,7 @@ async fn a_document_from_the_future_is_brought_back_to_now(backend: Backend) {
     }
 }
 
-async fn losers_of_a_creation_with_a_location_learn_that_the_table_is_there(backend: Backend) {
+async fn concurrent_creations_with_one_location_are_conflicts(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for round in 0..8 {
@@ -168,15 +168,15 @@ async fn losers_of_a_creation_with_a_location_learn_that_the_table_is_there(back
         );
         let create = fixture::table_at(&name, &location);
         let transaction = commit(&[json!({ "type": "assert-create" })], &fixture::creation(&location));
-        let mut rivals = JoinSet::new();
+        let mut requests = JoinSet::new();
         for number in 0..8 {
             let (path, body) = match number % 2 {
                 0 => (tables(&ns), create.clone()),
                 _ => (table_path(&ns, &name), transaction.clone()),
             };
-            rivals.spawn(async move { firn.post(&path, &body).await });
+            requests.spawn(async move { firn.post(&path, &body).await });
         }
-        let replies = rivals.join_all().await;
+        let replies = requests.join_all().await;
         let mut statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
         statuses.sort_unstable();
         assert_eq!(
@@ -188,7 +188,7 @@ async fn losers_of_a_creation_with_a_location_learn_that_the_table_is_there(back
     }
 }
 
-async fn a_namespace_location_is_one_that_its_tables_can_use(backend: Backend) {
+async fn a_namespace_location_must_be_usable_by_its_tables(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let owned = create_table(firn, &ns, "t").await["metadata"]["location"].as_str().unwrap().to_owned();
@@ -199,10 +199,10 @@ async fn a_namespace_location_is_one_that_its_tables_can_use(backend: Backend) {
     {
         let properties = json!({ "location": location });
         let body = json!({ "namespace": [fixture::unique("n")], "properties": properties });
-        firn.post("namespaces", &body).await.refused(400, "IllegalArgumentException", "nvalid");
+        firn.post("namespaces", &body).await.expect_error(400, "IllegalArgumentException", "nvalid");
         let update = json!({ "updates": properties, "removals": [] });
         let path = format!("{}/properties", namespace_path(&ns));
-        firn.post(&path, &update).await.refused(400, "IllegalArgumentException", "nvalid");
+        firn.post(&path, &update).await.expect_error(400, "IllegalArgumentException", "nvalid");
     }
     let location = format!("{root}/{}", fixture::unique("own"));
     let name = fixture::unique("n");
@@ -213,10 +213,10 @@ async fn a_namespace_location_is_one_that_its_tables_can_use(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    old_documents_are_served_and_written_with_the_newer_fields,
+    metadata_of_old_versions_is_served_and_written_with_newer_fields,
     a_damaged_metadata_file_is_an_error_on_every_load,
-    clocks_of_clients_bind_nobody_else,
-    a_document_from_the_future_is_brought_back_to_now,
-    losers_of_a_creation_with_a_location_learn_that_the_table_is_there,
-    a_namespace_location_is_one_that_its_tables_can_use,
+    timestamps_of_clients_are_limited_and_do_not_affect_later_commits,
+    timestamps_in_the_future_are_replaced_by_the_current_time,
+    concurrent_creations_with_one_location_are_conflicts,
+    a_namespace_location_must_be_usable_by_its_tables,
 );

@@ -3,7 +3,7 @@
 use tests::fixture::{self, create_table, table_path};
 use tests::process::{self, Backend};
 
-async fn a_dropped_table_is_gone_and_its_name_free(backend: Backend) {
+async fn a_dropped_table_is_gone_and_its_name_can_be_reused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let path = table_path(&ns, "t");
@@ -13,9 +13,9 @@ async fn a_dropped_table_is_gone_and_its_name_free(backend: Backend) {
         let reply = firn.delete(&format!("{path}{query}")).await.expect(204);
         assert!(reply.body.is_empty());
         let missing = format!("Table does not exist: {ns}.t");
-        firn.get(&path).await.refused(404, "NoSuchTableException", &missing);
-        firn.delete(&path).await.refused(404, "NoSuchTableException", &missing);
-        firn.delete(&format!("{path}?purgeRequested=true")).await.refused(
+        firn.get(&path).await.expect_error(404, "NoSuchTableException", &missing);
+        firn.delete(&path).await.expect_error(404, "NoSuchTableException", &missing);
+        firn.delete(&format!("{path}?purgeRequested=true")).await.expect_error(
             404,
             "NoSuchTableException",
             &missing,
@@ -24,7 +24,7 @@ async fn a_dropped_table_is_gone_and_its_name_free(backend: Backend) {
     uuids.dedup();
     assert_eq!(uuids.len(), 4);
     create_table(firn, &ns, "t").await;
-    firn.delete(&format!("{path}?purgeRequested=maybe")).await.refused(
+    firn.delete(&format!("{path}?purgeRequested=maybe")).await.expect_error(
         400,
         "BadRequestException",
         "purgeRequested",
@@ -37,8 +37,12 @@ async fn a_view_is_not_dropped_as_a_table(backend: Backend) {
     let ns = fixture::namespace(firn).await;
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
     create_table(firn, &ns, "t").await;
-    firn.delete(&table_path(&ns, "v")).await.refused(404, "NoSuchTableException", "Table does not exist");
-    firn.delete(&fixture::view_path(&ns, "t")).await.refused(
+    firn.delete(&table_path(&ns, "v")).await.expect_error(
+        404,
+        "NoSuchTableException",
+        "Table does not exist",
+    );
+    firn.delete(&fixture::view_path(&ns, "t")).await.expect_error(
         404,
         "NoSuchViewException",
         "View does not exist",
@@ -71,7 +75,7 @@ async fn of_concurrent_drops_one_succeeds(backend: Backend) {
 }
 
 tests::on_both_databases!(
-    a_dropped_table_is_gone_and_its_name_free,
+    a_dropped_table_is_gone_and_its_name_can_be_reused,
     a_view_is_not_dropped_as_a_table,
     of_concurrent_drops_one_succeeds,
 );

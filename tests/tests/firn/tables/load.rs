@@ -5,7 +5,7 @@ use tests::fixture::{self, commit, namespace_path, set_property, table_path};
 use tests::process::{self, Backend, Firn};
 
 /// Writes metadata to the warehouse as that of a foreign table, and returns the location of the file.
-pub(super) fn place(firn: &Firn, mut document: Value) -> String {
+pub(super) fn write_metadata_file(firn: &Firn, mut document: Value) -> String {
     let location = format!("file://{}/{}", firn.warehouse().display(), fixture::unique("foreign"));
     let original = document["location"].as_str().unwrap().to_owned();
     let text = document.to_string().replace(&original, &location);
@@ -43,7 +43,7 @@ async fn unknown_fields_survive_registration_and_commits(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     for (number, document) in fixtures().into_iter().enumerate() {
-        let file = place(firn, document);
+        let file = write_metadata_file(firn, document);
         let stored: Value = serde_json::from_slice(&std::fs::read(fixture::local(&file)).unwrap()).unwrap();
         let name = format!("t{number}");
         let body = json!({ "name": name, "metadata-location": file });
@@ -70,7 +70,7 @@ async fn unknown_fields_survive_registration_and_commits(backend: Backend) {
     }
 }
 
-async fn a_load_answers_the_location_and_the_document(backend: Backend) {
+async fn a_load_returns_the_location_and_the_metadata(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     fixture::create_table(firn, &ns, "t").await;
@@ -83,5 +83,5 @@ async fn a_load_answers_the_location_and_the_document(backend: Backend) {
 
 tests::on_both_databases!(
     unknown_fields_survive_registration_and_commits,
-    a_load_answers_the_location_and_the_document,
+    a_load_returns_the_location_and_the_metadata,
 );

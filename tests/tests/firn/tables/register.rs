@@ -5,27 +5,27 @@ use tests::fixture::{self, commit, create_table, local, namespace_path, set_prop
 use tests::http::Reply;
 use tests::process::{self, Backend, Firn};
 
-use super::load::{fixtures, place};
+use super::load::{fixtures, write_metadata_file};
 
 async fn register(firn: &Firn, ns: &str, name: &str, file: &str, overwrite: bool) -> Reply {
     let body = json!({ "name": name, "metadata-location": file, "overwrite": overwrite });
     firn.post(&format!("{}/register", namespace_path(ns)), &body).await
 }
 
-async fn a_registered_table_is_a_table_like_any_other(backend: Backend) {
+async fn a_registered_table_can_be_used_like_any_other(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
-    let file = place(firn, fixtures().remove(0));
+    let file = write_metadata_file(firn, fixtures().remove(0));
     let registered = register(firn, &ns, "t", &file, false).await.expect(200).json();
     assert_eq!(registered["metadata-location"], json!(file));
     assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), registered);
-    register(firn, &ns, "t", &file, false).await.refused(
+    register(firn, &ns, "t", &file, false).await.expect_error(
         409,
         "AlreadyExistsException",
         "Table already exists",
     );
     // A second name for the same files: two tables would own one folder.
-    register(firn, &ns, "u", &file, false).await.refused(
+    register(firn, &ns, "u", &file, false).await.expect_error(
         400,
         "IllegalArgumentException",
         "belongs to another table",
@@ -33,7 +33,7 @@ async fn a_registered_table_is_a_table_like_any_other(backend: Backend) {
     firn.post(&table_path(&ns, "t"), &commit(&[], &[set_property("a", "b")])).await.expect(200);
 }
 
-async fn overwrite_takes_a_table_back_to_a_file(backend: Backend) {
+async fn overwrite_resets_a_table_to_a_metadata_file(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let created = create_table(firn, &ns, "t").await;
@@ -42,30 +42,30 @@ async fn overwrite_takes_a_table_back_to_a_file(backend: Backend) {
     register(firn, &ns, "t", &first, true).await.expect(200);
     assert_eq!(firn.get(&table_path(&ns, "t")).await.expect(200).json(), created);
     // If there is no table of this name, the request is an ordinary registration.
-    let file = place(firn, fixtures().remove(0));
+    let file = write_metadata_file(firn, fixtures().remove(0));
     register(firn, &ns, "new", &file, true).await.expect(200);
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
-    let other = place(firn, fixtures().remove(1));
-    register(firn, &ns, "v", &other, true).await.refused(
+    let other = write_metadata_file(firn, fixtures().remove(1));
+    register(firn, &ns, "v", &other, true).await.expect_error(
         409,
         "AlreadyExistsException",
         "View with same name already exists",
     );
 }
 
-async fn what_is_not_metadata_is_refused(backend: Backend) {
+async fn files_without_valid_metadata_are_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let folder = firn.warehouse().join(fixture::unique("broken"));
     std::fs::create_dir_all(folder.join("sub")).unwrap();
     let missing = format!("file://{}/none.metadata.json", folder.display());
-    register(firn, &ns, "t", &missing, false).await.refused(
+    register(firn, &ns, "t", &missing, false).await.expect_error(
         404,
         "NotFoundException",
         "Failed to open input stream for file",
     );
     let is_folder = format!("file://{}/sub", folder.display());
-    register(firn, &ns, "t", &is_folder, false).await.refused(
+    register(firn, &ns, "t", &is_folder, false).await.expect_error(
         404,
         "NotFoundException",
         "Failed to open input stream",
@@ -101,31 +101,31 @@ async fn what_is_not_metadata_is_refused(backend: Backend) {
     firn.check_no_panic();
 }
 
-async fn a_document_of_elsewhere_is_refused(backend: Backend) {
+async fn metadata_with_locations_outside_of_the_table_is_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let victim = create_table(firn, &ns, "victim").await;
-    let theirs = victim["metadata"]["location"].as_str().unwrap();
-    for (field, value) in [("location", "file:///etc"), ("location", theirs)] {
-        let file = place(firn, fixtures().remove(0));
+    let other_location = victim["metadata"]["location"].as_str().unwrap();
+    for (field, value) in [("location", "file:///etc"), ("location", other_location)] {
+        let file = write_metadata_file(firn, fixtures().remove(0));
         let mut document: serde_json::Value =
             serde_json::from_slice(&std::fs::read(local(&file)).unwrap()).unwrap();
         document[field] = json!(value);
         std::fs::write(local(&file), document.to_string()).unwrap();
-        register(firn, &ns, "t", &file, false).await.refused(400, "IllegalArgumentException", "nvalid");
+        register(firn, &ns, "t", &file, false).await.expect_error(400, "IllegalArgumentException", "nvalid");
     }
-    for (key, value) in [("write.data.path", "file:///etc"), ("write.metadata.path", theirs)] {
-        let file = place(firn, fixtures().remove(0));
+    for (key, value) in [("write.data.path", "file:///etc"), ("write.metadata.path", other_location)] {
+        let file = write_metadata_file(firn, fixtures().remove(0));
         let mut document: serde_json::Value =
             serde_json::from_slice(&std::fs::read(local(&file)).unwrap()).unwrap();
         document["properties"][key] = json!(value);
         std::fs::write(local(&file), document.to_string()).unwrap();
-        register(firn, &ns, "t", &file, false).await.refused(400, "IllegalArgumentException", "nvalid");
+        register(firn, &ns, "t", &file, false).await.expect_error(400, "IllegalArgumentException", "nvalid");
     }
     let mut document = fixtures().into_iter().find(|document| document["format-version"] == 2).unwrap();
-    document["snapshots"][0]["manifest-list"] = json!(format!("{theirs}/metadata/snap-1.avro"));
-    let file = place(firn, document);
-    register(firn, &ns, "t", &file, false).await.refused(
+    document["snapshots"][0]["manifest-list"] = json!(format!("{other_location}/metadata/snap-1.avro"));
+    let file = write_metadata_file(firn, document);
+    register(firn, &ns, "t", &file, false).await.expect_error(
         400,
         "IllegalArgumentException",
         "belongs to another table",
@@ -151,7 +151,7 @@ fn unreadable() -> Vec<(&'static str, serde_json::Value)> {
     ]
 }
 
-async fn a_document_that_java_could_not_load_is_refused(backend: Backend) {
+async fn metadata_that_java_could_not_load_is_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     let document = fixtures().into_iter().find(|document| document["format-version"] == 2).unwrap();
@@ -163,21 +163,21 @@ async fn a_document_that_java_could_not_load_is_refused(backend: Backend) {
             Ok(index) if parent.is_array() => parent[index] = value,
             _ => parent[key] = value,
         }
-        let file = place(firn, broken);
-        register(firn, &ns, "t", &file, false).await.refused(
+        let file = write_metadata_file(firn, broken);
+        register(firn, &ns, "t", &file, false).await.expect_error(
             400,
             "IllegalArgumentException",
             "cannot be used",
         );
     }
-    let file = place(firn, document);
+    let file = write_metadata_file(firn, document);
     register(firn, &ns, "t", &file, false).await.expect(200);
 }
 
 tests::on_both_databases!(
-    a_document_that_java_could_not_load_is_refused,
-    a_registered_table_is_a_table_like_any_other,
-    overwrite_takes_a_table_back_to_a_file,
-    what_is_not_metadata_is_refused,
-    a_document_of_elsewhere_is_refused,
+    metadata_that_java_could_not_load_is_refused,
+    a_registered_table_can_be_used_like_any_other,
+    overwrite_resets_a_table_to_a_metadata_file,
+    files_without_valid_metadata_are_refused,
+    metadata_with_locations_outside_of_the_table_is_refused,
 );

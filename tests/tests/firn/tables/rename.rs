@@ -19,7 +19,7 @@ async fn a_renamed_table_is_the_same_table(backend: Backend) {
     firn.delete(&fixture::namespace_path(&from)).await.expect(204);
 }
 
-async fn what_cannot_be_renamed_is_told_apart(backend: Backend) {
+async fn refused_renames_have_different_errors(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "a").await;
@@ -30,26 +30,26 @@ async fn what_cannot_be_renamed_is_told_apart(backend: Backend) {
         "source": { "namespace": [ns], "name": from }, "destination": { "namespace": [namespace], "name": to } })
     };
     let refused = firn.post("tables/rename", &rename(&ns, "a", "b")).await;
-    refused.refused(
+    refused.expect_error(
         409,
         "AlreadyExistsException",
         &format!("Cannot rename {ns}.a to {ns}.b. Table already exists"),
     );
     let refused = firn.post("tables/rename", &rename(&ns, "a", "v")).await;
-    refused.refused(
+    refused.expect_error(
         409,
         "AlreadyExistsException",
         &format!("Cannot rename {ns}.a to {ns}.v. View already exists"),
     );
     let refused = firn.post("tables/rename", &rename(&ns, "none", "c")).await;
-    refused.refused(404, "NoSuchTableException", &format!("Table does not exist: {ns}.none"));
+    refused.expect_error(404, "NoSuchTableException", &format!("Table does not exist: {ns}.none"));
     let refused = firn.post("tables/rename", &move_to("a", "none", "a")).await;
-    refused.refused(404, "NoSuchNamespaceException", "Namespace does not exist: none");
+    refused.expect_error(404, "NoSuchNamespaceException", "Namespace does not exist: none");
     let refused = firn.post("tables/rename", &rename(&ns, "v", "w")).await;
-    refused.refused(404, "NoSuchTableException", "Table does not exist");
+    refused.expect_error(404, "NoSuchTableException", "Table does not exist");
     firn.post("tables/rename", &rename(&ns, "a", "a")).await.expect(204);
     for name in ["", ".", "..", "\0"] {
-        firn.post("tables/rename", &rename(&ns, "a", name)).await.refused(
+        firn.post("tables/rename", &rename(&ns, "a", name)).await.expect_error(
             400,
             "IllegalArgumentException",
             "Invalid name",
@@ -82,7 +82,7 @@ async fn concurrent_renames_lose_no_table(backend: Backend) {
     assert_eq!(listed["identifiers"].as_array().unwrap().len(), 1);
 }
 
-async fn a_commit_during_a_rename_is_kept_or_refused_never_lost(backend: Backend) {
+async fn a_commit_during_a_rename_is_kept_or_refused(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t0").await;
@@ -98,15 +98,15 @@ async fn a_commit_during_a_rename_is_kept_or_refused_never_lost(backend: Backend
         if committed.status == 200 {
             assert!(is_there, "an acknowledged commit is lost");
         } else {
-            committed.refused(404, "NoSuchTableException", "Table does not exist");
-            assert!(!is_there, "a refused commit is there");
+            committed.expect_error(404, "NoSuchTableException", "Table does not exist");
+            assert!(!is_there, "a refused commit is visible");
         }
     }
 }
 
 tests::on_both_databases!(
-    a_commit_during_a_rename_is_kept_or_refused_never_lost,
+    a_commit_during_a_rename_is_kept_or_refused,
     a_renamed_table_is_the_same_table,
-    what_cannot_be_renamed_is_told_apart,
+    refused_renames_have_different_errors,
     concurrent_renames_lose_no_table,
 );

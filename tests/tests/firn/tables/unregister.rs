@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::fixture::{self, commit, create_table, local, set_property, table_path};
 use tests::process::{self, Backend};
 
-async fn it_answers_the_last_metadata_and_leaves_every_file(backend: Backend) {
+async fn unregistering_returns_the_metadata_and_keeps_every_file(backend: Backend) {
     let firn = process::shared(backend).await;
     let ns = fixture::namespace(firn).await;
     create_table(firn, &ns, "t").await;
@@ -19,7 +19,7 @@ async fn it_answers_the_last_metadata_and_leaves_every_file(backend: Backend) {
     let body = json!({ "name": "u", "metadata-location": last["metadata-location"] });
     firn.post(&format!("{}/register", fixture::namespace_path(&ns)), &body).await.expect(200);
     let again = firn.send("POST", &format!("{path}/unregister"), None, &[]).await;
-    again.refused(404, "NoSuchTableException", "Table does not exist");
+    again.expect_error(404, "NoSuchTableException", "Table does not exist");
 }
 
 async fn a_view_is_not_unregistered_as_a_table(backend: Backend) {
@@ -27,11 +27,11 @@ async fn a_view_is_not_unregistered_as_a_table(backend: Backend) {
     let ns = fixture::namespace(firn).await;
     firn.post(&fixture::views(&ns), &fixture::view("v", "select 1")).await.expect(200);
     let reply = firn.send("POST", &format!("{}/unregister", table_path(&ns, "v")), None, &[]).await;
-    reply.refused(404, "NoSuchTableException", "Table does not exist");
+    reply.expect_error(404, "NoSuchTableException", "Table does not exist");
     assert_eq!(firn.head(&fixture::view_path(&ns, "v")).await, 204);
 }
 
 tests::on_both_databases!(
-    it_answers_the_last_metadata_and_leaves_every_file,
+    unregistering_returns_the_metadata_and_keeps_every_file,
     a_view_is_not_unregistered_as_a_table
 );

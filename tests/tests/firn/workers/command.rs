@@ -10,9 +10,9 @@ use tests::fixture;
 use tests::process::{Backend, Firn, Setup, binary, clean};
 use tests::worker::Worker;
 
-use crate::maintenance::{post, table};
+use crate::maintenance::{post, table_identifier};
 
-use super::{check_compacted, compact, done, eventually, scattered};
+use super::{check_compacted, create_fragmented_table, eventually, request_compaction, wait_for_success};
 
 fn maintain(arguments: &[&str]) -> Output {
     let mut command = clean(binary().to_str().unwrap());
@@ -20,29 +20,29 @@ fn maintain(arguments: &[&str]) -> Output {
 }
 
 /// Returns the message with which `firn maintain` refuses arguments.
-fn refused(arguments: &[&str]) -> String {
+fn error_message(arguments: &[&str]) -> String {
     let output = maintain(arguments);
     assert!(!output.status.success(), "{arguments:?} were taken");
     String::from_utf8(output.stderr).unwrap()
 }
 
 #[test]
-fn help_says_what_it_does_and_how() {
+fn the_help_describes_options_and_examples() {
     let output = maintain(&["--help"]);
     assert!(output.status.success());
     // The help is wrapped to the width of the terminal.
     let help = String::from_utf8(output.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    for told in
+    for text in
         ["takes jobs from the queue", "--workers", "--memory-bytes", "--spill-dir", "SIGTERM", "Examples"]
     {
-        assert!(help.contains(told), "no `{told}` in {help}");
+        assert!(help.contains(text), "no `{text}` in {help}");
     }
 }
 
 #[test]
 fn wrong_arguments_are_refused_by_name() {
-    for (arguments, told) in [
+    for (arguments, text) in [
         (&["--workers", "0"][..], "--workers"),
         (&["--workers", "2", "--once", "--table", "main.a.t"], "--workers"),
         (&["--memory-bytes", "1000"], "16777216"),
@@ -55,9 +55,9 @@ fn wrong_arguments_are_refused_by_name() {
         (&["--once", "--table", "main.a.t", "--policy", "{\"compact\": 1}"], "--policy"),
         (&["--uri", "not a url"], "not a url"),
     ] {
-        let said = refused(arguments);
-        assert!(said.contains(told), "{arguments:?}: no `{told}` in {said}");
-        assert!(!said.contains("panicked"), "{said}");
+        let message = error_message(arguments);
+        assert!(message.contains(text), "{arguments:?}: no `{text}` in {message}");
+        assert!(!message.contains("panicked"), "{message}");
     }
 }
 
@@ -77,20 +77,20 @@ async fn a_worker_waits_for_its_catalog(backend: Backend) {
     assert_eq!(worker.log().matches("WARN").count(), 1, "{}", worker.log());
 
     let mut firn = Firn::start(Setup { port, ..Setup::new(backend).await });
-    let (of, rows) = scattered(&firn, 2, 1).await;
-    let id = compact(&firn, &of).await;
-    done(&firn, &id).await;
-    check_compacted(&of, &rows, 1).await;
+    let (table, rows) = create_fragmented_table(&firn, 2, 1).await;
+    let id = request_compaction(&firn, &table).await;
+    wait_for_success(&firn, &id).await;
+    check_compacted(&table, &rows, 1).await;
     // The worker also continues after a restart of the server.
     firn.restart();
-    let (of, rows) = scattered(&firn, 2, 1).await;
-    let id = compact(&firn, &of).await;
-    done(&firn, &id).await;
-    check_compacted(&of, &rows, 1).await;
+    let (table, rows) = create_fragmented_table(&firn, 2, 1).await;
+    let id = request_compaction(&firn, &table).await;
+    wait_for_success(&firn, &id).await;
+    check_compacted(&table, &rows, 1).await;
     assert!(worker.stop().await.success());
 }
 
-async fn a_catalog_without_a_queue_is_told_apart(_: Backend) {
+async fn a_catalog_without_a_queue_has_its_own_warning(_: Backend) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -115,7 +115,7 @@ fn answer_404(mut stream: std::net::TcpStream) {
 }
 
 /// Returns the columns of each line that `firn jobs` prints; they are separated by two spaces.
-fn listed(arguments: &[&str]) -> Vec<Vec<String>> {
+fn list_jobs(arguments: &[&str]) -> Vec<Vec<String>> {
     let mut command = clean(binary().to_str().unwrap());
     let output = command.arg("jobs").args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -126,24 +126,24 @@ fn listed(arguments: &[&str]) -> Vec<Vec<String>> {
     text.lines().skip(1).map(columns).collect()
 }
 
-async fn jobs_takes_the_names_that_it_prints(backend: Backend) {
+async fn jobs_accepts_the_names_that_it_prints(backend: Backend) {
     let firn = Firn::start(Setup::new(backend).await);
     let uri = firn.root().to_owned();
     for (namespace, name) in [("plain", "t"), ("a.b", "t"), ("a", "b.t"), ("c/d", "x \"y\".z")] {
         firn.post("namespaces", &json!({ "namespace": [namespace] })).await.expect(200);
         fixture::create_table(&firn, namespace, name).await;
-        let new = json!({ "table": table(namespace, name), "action": "compact" });
+        let new = json!({ "table": table_identifier(namespace, name), "action": "compact" });
         post(&firn, "jobs", &new).await.expect(200);
-        let all = listed(&["--uri", &uri]);
+        let all = list_jobs(&["--uri", &uri]);
         let printed = &all[0][0];
-        let of_table = listed(&["--uri", &uri, "--table", printed]);
+        let of_table = list_jobs(&["--uri", &uri, "--table", printed]);
         assert_eq!(of_table.len(), 1, "{printed}: {of_table:?}");
         assert_eq!(&of_table[0][0], printed);
     }
 }
 
 tests::on_sqlite!(
-    jobs_takes_the_names_that_it_prints,
+    jobs_accepts_the_names_that_it_prints,
     a_worker_waits_for_its_catalog,
-    a_catalog_without_a_queue_is_told_apart
+    a_catalog_without_a_queue_has_its_own_warning
 );

@@ -6,92 +6,100 @@ use tests::process::{Backend, Firn};
 use tests::tables::{Table, rows};
 use tests::worker::Worker;
 
-use super::{catalog, check_tidy, done, eventually, number, post, scattered};
-use crate::maintenance::table;
+use super::{
+    check_no_unreferenced_files, create_fragmented_table, eventually, job_number, post, start_server,
+    wait_for_success,
+};
+use crate::maintenance::table_identifier;
 
-const POSITIONS: i64 = 1;
-const VALUES: i64 = 2;
+const POSITION_DELETES: i64 = 1;
+const EQUALITY_DELETES: i64 = 2;
 /// Request rate with which a job takes a worker some seconds.
 const SLOW: [&str; 2] = ["--requests-per-second", "8"];
 
 /// Creates a table with two partitions and all kinds of deletes; returns its rows as well.
-async fn deleted_from(firn: &Firn, format_version: i32) -> (Table, Vec<Vec<Value>>) {
-    let (of, _) = scattered(firn, format_version, 2).await;
+async fn create_table_with_deletes(firn: &Firn, format_version: i32) -> (Table, Vec<Vec<Value>>) {
+    let (table, _) = create_fragmented_table(firn, format_version, 2).await;
     // The ids of the second partition begin at 30. Row 2 is deleted twice.
-    of.update_rows(&[(path_of(&of, 2).await, vec![2]), (path_of(&of, 10).await, vec![0])], &[]).await;
+    table
+        .update_rows(
+            &[(file_of_row(&table, 2).await, vec![2]), (file_of_row(&table, 10).await, vec![0])],
+            &[],
+        )
+        .await;
     for first in [0, 2, 4] {
-        of.delete_ids(&[first, first + 11], 0).await;
+        table.delete_ids(&[first, first + 11], 0).await;
     }
-    of.delete_ids(&[31], 1).await;
+    table.delete_ids(&[31], 1).await;
     // Rows appended after an equality delete are not deleted by it; only the last delete applies to these.
-    of.append(&[rows(0..3, 0)]).await;
-    of.delete_ids(&[1], 0).await;
-    let rows = of.rows().await;
+    table.append(&[rows(0..3, 0)]).await;
+    table.delete_ids(&[1], 0).await;
+    let rows = table.rows().await;
     assert_eq!(rows.len(), 60 + 3 - 2 - 5 - 1 - 2);
-    (of, rows)
+    (table, rows)
 }
 
 /// Returns the data file that contains a row.
-async fn path_of(of: &Table, row: i64) -> String {
-    of.seen_rows().await.into_iter().find(|seen| seen.values[0] == row).expect("the row").path
+async fn file_of_row(table: &Table, row: i64) -> String {
+    table.reference_rows().await.into_iter().find(|found| found.values[0] == row).expect("the row").path
 }
 
 /// Requests a compaction with a policy under which no file is worth a rewrite, but two equality deletes are
 /// converted.
-async fn convert(client: &Client, of: &Table) -> String {
+async fn convert(client: &Client, table: &Table) -> String {
     let policy = json!({ "compact": { "inputs-min": 100, "delete-ratio": 1, "equality-deletes-min": 2 } });
-    let new = json!({ "table": table(&of.namespace, &of.name), "action": "compact", "policy": policy });
+    let new = json!({ "table": table_identifier(&table.namespace, &table.name), "action": "compact", "policy": policy });
     let job = post(client, "jobs", &new).await.expect(200).json();
     job["job-id"].as_str().unwrap().to_owned()
 }
 
 /// Returns the number of live files with this content in a partition.
-async fn count(of: &Table, content: i64, part: i32) -> usize {
-    let entries = of.entries().await.into_iter();
+async fn count(table: &Table, content: i64, part: i32) -> usize {
+    let entries = table.entries().await.into_iter();
     entries.filter(|entry| entry.content == content && entry.partition == [part]).count()
 }
 
-async fn deletes_by_value_become_positions_of(format_version: i32, backend: Backend) {
-    let firn = catalog(backend, 3_000).await;
-    let (of, rows) = deleted_from(&firn, format_version).await;
-    let (files, lineage) = (of.data_files().await, of.seen_rows().await);
-    let id = convert(&firn, &of).await;
+async fn check_conversion(format_version: i32, backend: Backend) {
+    let firn = start_server(backend, 3_000).await;
+    let (table, rows) = create_table_with_deletes(&firn, format_version).await;
+    let (files, lineage) = (table.data_files().await, table.reference_rows().await);
+    let id = convert(&firn, &table).await;
     let _worker = Worker::start(firn.root(), &[]);
-    let job = done(&firn, &id).await;
-    assert_eq!(of.rows().await, rows);
-    assert_eq!(of.seen_rows().await.len(), lineage.len());
-    for row in of.seen_rows().await {
-        assert!(lineage.contains(&row), "{row:?} is another one");
+    let job = wait_for_success(&firn, &id).await;
+    assert_eq!(table.rows().await, rows);
+    assert_eq!(table.reference_rows().await.len(), lineage.len());
+    for row in table.reference_rows().await {
+        assert!(lineage.contains(&row), "{row:?} differs");
     }
-    assert_eq!(of.data_files().await, files);
+    assert_eq!(table.data_files().await, files);
     // A single equality delete is below the limit of the policy.
-    assert_eq!((count(&of, VALUES, 0).await, count(&of, VALUES, 1).await), (0, 1));
+    assert_eq!((count(&table, EQUALITY_DELETES, 0).await, count(&table, EQUALITY_DELETES, 1).await), (0, 1));
     // From format version 3 on, a data file has one deletion vector; before, each conversion adds a position
     // delete file.
-    let positions = count(&of, POSITIONS, 0).await;
+    let positions = count(&table, POSITION_DELETES, 0).await;
     assert_eq!(positions, if format_version == 3 { 3 } else { 5 });
-    assert_eq!(number(&job, "rows-deleted-by-position"), 7);
-    assert_eq!(number(&job, "equality-deletes-converted"), 4);
-    check_tidy(&of).await;
+    assert_eq!(job_number(&job, "rows-deleted-by-position"), 7);
+    assert_eq!(job_number(&job, "equality-deletes-converted"), 4);
+    check_no_unreferenced_files(&table).await;
     // A second conversion has nothing to do.
-    let id = convert(&firn, &of).await;
-    let job = done(&firn, &id).await;
+    let id = convert(&firn, &table).await;
+    let job = wait_for_success(&firn, &id).await;
     assert_eq!(job["result"]["committed"], false, "{job}");
 }
 
-async fn deletes_by_value_become_position_deletes(backend: Backend) {
-    deletes_by_value_become_positions_of(2, backend).await;
+async fn equality_deletes_are_converted_to_position_deletes(backend: Backend) {
+    check_conversion(2, backend).await;
 }
 
-async fn deletes_by_value_become_vectors(backend: Backend) {
-    deletes_by_value_become_positions_of(3, backend).await;
+async fn equality_deletes_are_converted_to_deletion_vectors(backend: Backend) {
+    check_conversion(3, backend).await;
 }
 
 /// Starts a conversion, and waits until its worker reports that it reads equality deletes.
-async fn begin(firn: &Firn, of: &Table) -> (String, Worker) {
-    let id = convert(firn, of).await;
+async fn start_conversion(firn: &Firn, table: &Table) -> (String, Worker) {
+    let id = convert(firn, table).await;
     let worker = Worker::start(firn.root(), &SLOW);
-    eventually("a look at the deletes", async || {
+    eventually("the activity of reading equality deletes", async || {
         let job = super::job(firn, &id).await;
         job["progress"]["activity"]
             .as_str()
@@ -102,60 +110,61 @@ async fn begin(firn: &Firn, of: &Table) -> (String, Worker) {
     (id, worker)
 }
 
-async fn what_is_deleted_meanwhile_stays_deleted(backend: Backend) {
+async fn concurrent_deletes_are_preserved(backend: Backend) {
     for format_version in [2, 3] {
-        let firn = catalog(backend, 3_000).await;
-        let (of, _) = deleted_from(&firn, format_version).await;
-        let (changed, replaced) = (path_of(&of, 25).await, path_of(&of, 7).await);
-        let (id, _worker) = begin(&firn, &of).await;
-        of.delete_ids(&[14, 16], 0).await;
-        of.update_rows(&[(changed, vec![7])], &[]).await;
-        of.replace(&[replaced], &rows(100..105, 0)).await;
-        of.append(&[rows(0..2, 0)]).await;
-        let rows = of.rows().await;
-        done(&firn, &id).await;
-        assert_eq!(of.rows().await, rows, "version {format_version}");
+        let firn = start_server(backend, 3_000).await;
+        let (table, _) = create_table_with_deletes(&firn, format_version).await;
+        let (changed, replaced) = (file_of_row(&table, 25).await, file_of_row(&table, 7).await);
+        let (id, _worker) = start_conversion(&firn, &table).await;
+        table.delete_ids(&[14, 16], 0).await;
+        table.update_rows(&[(changed, vec![7])], &[]).await;
+        table.replace(&[replaced], &rows(100..105, 0)).await;
+        table.append(&[rows(0..2, 0)]).await;
+        let rows = table.rows().await;
+        wait_for_success(&firn, &id).await;
+        assert_eq!(table.rows().await, rows, "version {format_version}");
         // The job does not convert the delete that was added meanwhile.
-        assert_eq!(count(&of, VALUES, 0).await, 1);
-        check_tidy(&of).await;
+        assert_eq!(count(&table, EQUALITY_DELETES, 0).await, 1);
+        check_no_unreferenced_files(&table).await;
     }
 }
 
-async fn a_table_that_was_set_back_meanwhile_gets_its_rows_back(backend: Backend) {
-    let firn = catalog(backend, 3_000).await;
-    let (of, _) = scattered(&firn, 3, 2).await;
-    let (before, rows) = (of.snapshot_id().await, of.rows().await);
-    of.delete_ids(&[1], 0).await;
-    of.delete_ids(&[2], 0).await;
-    let (id, _worker) = begin(&firn, &of).await;
-    let back =
+async fn a_concurrent_rollback_restores_the_deleted_rows(backend: Backend) {
+    let firn = start_server(backend, 3_000).await;
+    let (table, _) = create_fragmented_table(&firn, 3, 2).await;
+    let (before, rows) = (table.snapshot_id().await, table.rows().await);
+    table.delete_ids(&[1], 0).await;
+    table.delete_ids(&[2], 0).await;
+    let (id, _worker) = start_conversion(&firn, &table).await;
+    let rollback =
         json!({ "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": before });
-    of.update(&[back]).await;
-    let job = done(&firn, &id).await;
+    table.update(&[rollback]).await;
+    let job = wait_for_success(&firn, &id).await;
     assert!(job["result"]["skipped"].to_string().contains("were changed meanwhile"), "{job}");
-    assert_eq!((of.snapshot_id().await, of.rows().await), (before, rows));
-    check_tidy(&of).await;
+    assert_eq!((table.snapshot_id().await, table.rows().await), (before, rows));
+    check_no_unreferenced_files(&table).await;
 }
 
-async fn a_missing_delete_file_is_told(backend: Backend) {
-    let firn = catalog(backend, 3_000).await;
-    let (of, _) = deleted_from(&firn, 2).await;
-    let mut entries = of.entries().await.into_iter();
-    let lost = entries.rfind(|entry| entry.content == VALUES && entry.partition == [0]).unwrap().path;
-    std::fs::remove_file(tests::fixture::local(&lost)).unwrap();
-    let id = convert(&firn, &of).await;
+async fn a_missing_delete_file_is_reported(backend: Backend) {
+    let firn = start_server(backend, 3_000).await;
+    let (table, _) = create_table_with_deletes(&firn, 2).await;
+    let mut entries = table.entries().await.into_iter();
+    let missing =
+        entries.rfind(|entry| entry.content == EQUALITY_DELETES && entry.partition == [0]).unwrap().path;
+    std::fs::remove_file(tests::fixture::local(&missing)).unwrap();
+    let id = convert(&firn, &table).await;
     let _worker = Worker::start(firn.root(), &[]);
-    let ended = done(&firn, &id).await;
-    assert_eq!(ended["result"]["unreadable"][0]["path"], lost, "{ended}");
+    let ended = wait_for_success(&firn, &id).await;
+    assert_eq!(ended["result"]["unreadable"][0]["path"], missing, "{ended}");
     // Deletes that depend on the missing file are not changed.
-    assert!(of.entries().await.iter().any(|entry| entry.path == lost), "{ended}");
+    assert!(table.entries().await.iter().any(|entry| entry.path == missing), "{ended}");
 }
 
-tests::on_both_databases!(deletes_by_value_become_vectors);
+tests::on_both_databases!(equality_deletes_are_converted_to_deletion_vectors);
 
 tests::on_sqlite!(
-    deletes_by_value_become_position_deletes,
-    what_is_deleted_meanwhile_stays_deleted,
-    a_table_that_was_set_back_meanwhile_gets_its_rows_back,
-    a_missing_delete_file_is_told,
+    equality_deletes_are_converted_to_position_deletes,
+    concurrent_deletes_are_preserved,
+    a_concurrent_rollback_restores_the_deleted_rows,
+    a_missing_delete_file_is_reported,
 );

@@ -3,45 +3,49 @@
 //!
 //! To change a table in the middle of a job, tests limit the worker to a few requests per second.
 
-mod alone;
+mod automatic;
 mod command;
+mod concurrent_changes;
 mod convert;
-mod ends;
-mod far;
-mod meanwhile;
-pub(crate) mod past;
+mod duplicate_entries;
+mod interruptions;
+mod limits;
 mod publish;
-mod repeated;
-mod room;
+pub(crate) mod retention;
+mod slow_store;
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::http::Client;
 use tests::process::Firn;
-use tests::tables::{Form, Row, Table, files_below, rows};
+use tests::tables::{Row, Table, TableOptions, files_below, rows};
 
-use crate::maintenance::{get, post, scope, table};
+use crate::maintenance::{get, post, scope, table_identifier};
 
-/// Number of files in each partition of [`scattered`].
+/// Number of files in each partition of [`create_fragmented_table`].
 const FILES: i64 = 3;
 const ROWS: i64 = 10;
 
-/// Polls until `ask` returns a value.
-pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls until `poll` returns a value.
+pub(crate) async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..3_000 {
-        if let Some(told) = ask().await {
-            return told;
+        if let Some(value) = poll().await {
+            return value;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{what} did not come about within a minute");
+    panic!("timeout after a minute: {what}");
 }
 
 /// Creates a table with small files in this number of partitions; returns its rows as well.
-async fn scattered(client: &Client, format_version: i32, parts: i32) -> (Table, Vec<Vec<Value>>) {
-    let form = Form { format_version, is_partitioned: true, ..Form::default() };
-    let table = Table::create(client, &form).await;
+async fn create_fragmented_table(
+    client: &Client,
+    format_version: i32,
+    parts: i32,
+) -> (Table, Vec<Vec<Value>>) {
+    let options = TableOptions { format_version, is_partitioned: true, ..TableOptions::default() };
+    let table = Table::create(client, &options).await;
     let file = |part: i32, file: i64| {
         let first = (i64::from(part) * FILES + file) * ROWS;
         rows(first..first + ROWS, part)
@@ -55,9 +59,9 @@ async fn scattered(client: &Client, format_version: i32, parts: i32) -> (Table, 
 }
 
 /// Requests a compaction of a table with a policy that merges as few as two files; returns the job's id.
-pub(crate) async fn compact(client: &Client, of: &Table) -> String {
+pub(crate) async fn request_compaction(client: &Client, table: &Table) -> String {
     let policy = json!({ "compact": { "inputs-min": 2 } });
-    let new = json!({ "table": table(&of.namespace, &of.name), "action": "compact", "policy": policy });
+    let new = json!({ "table": table_identifier(&table.namespace, &table.name), "action": "compact", "policy": policy });
     let job = post(client, "jobs", &new).await.expect(200).json();
     job["job-id"].as_str().unwrap().to_owned()
 }
@@ -67,7 +71,7 @@ async fn job(client: &Client, id: &str) -> Value {
 }
 
 /// Waits until a job has ended, and returns it.
-pub(crate) async fn ended(client: &Client, id: &str) -> Value {
+pub(crate) async fn wait_for_end(client: &Client, id: &str) -> Value {
     let what = format!("the end of job {id}");
     eventually(&what, async || {
         let job = job(client, id).await;
@@ -77,21 +81,21 @@ pub(crate) async fn ended(client: &Client, id: &str) -> Value {
 }
 
 /// Waits until a job has succeeded, and returns it.
-pub(crate) async fn done(client: &Client, id: &str) -> Value {
-    let job = ended(client, id).await;
+pub(crate) async fn wait_for_success(client: &Client, id: &str) -> Value {
+    let job = wait_for_end(client, id).await;
     assert_eq!(job["state"], "succeeded", "{job}");
     job
 }
 
 /// Returns the jobs with this action of a table, newest first.
-async fn jobs(client: &Client, of: &Table, action: &str) -> Vec<Value> {
-    let page = get(client, &format!("jobs?{}", scope(&of.namespace, &of.name))).await;
+async fn jobs(client: &Client, table: &Table, action: &str) -> Vec<Value> {
+    let page = get(client, &format!("jobs?{}", scope(&table.namespace, &table.name))).await;
     let jobs = page["jobs"].as_array().unwrap().iter();
     jobs.filter(|job| job["action"] == action).cloned().collect()
 }
 
 /// Waits until a worker is in the middle of a job: it has created this number of new data files.
-async fn begun(table: &Table, count: usize) {
+async fn wait_for_new_files(table: &Table, count: usize) {
     let folder = table.folder().await.join("data");
     let before = table.entries().await.len();
     eventually("a new file", async || (files_below(&folder).len() >= before + count).then_some(())).await;
@@ -101,26 +105,26 @@ async fn begun(table: &Table, count: usize) {
 async fn check_compacted(table: &Table, rows: &[Vec<Value>], files: usize) {
     assert_eq!(table.rows().await, rows);
     assert_eq!(table.data_files().await.len(), files);
-    check_tidy(table).await;
+    check_no_unreferenced_files(table).await;
 }
 
 /// Asserts that the table's folder contains no unreferenced files.
-async fn check_tidy(table: &Table) {
-    let strays = table.strays().await;
-    assert!(strays.is_empty(), "{strays:?}");
+async fn check_no_unreferenced_files(table: &Table) {
+    let files = table.unreferenced_files().await;
+    assert!(files.is_empty(), "{files:?}");
 }
 
 /// Returns the error that is recorded in a job.
-fn error_of(job: &Value) -> &str {
+fn job_error(job: &Value) -> &str {
     job["error"].as_str().unwrap_or_else(|| panic!("no error: {job}"))
 }
 
-fn number(job: &Value, name: &str) -> i64 {
+fn job_number(job: &Value, name: &str) -> i64 {
     job["result"]["numbers"][name].as_i64().unwrap_or_else(|| panic!("no {name}: {job}"))
 }
 
 /// Starts a server without workers of its own, with leases of this number of milliseconds.
-async fn catalog(backend: tests::process::Backend, lease_ms: u32) -> Firn {
+async fn start_server(backend: tests::process::Backend, lease_ms: u32) -> Firn {
     let setup = tests::process::Setup::new(backend).await;
     Firn::start(setup.with("FIRN_MAINTENANCE__LEASE_MS", &lease_ms.to_string()))
 }

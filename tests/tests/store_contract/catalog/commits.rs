@@ -16,17 +16,17 @@ use tokio::join;
 use crate::fixture::{Fixture, new_id, pointer};
 
 on_both_databases!(
-    a_commit_is_there_with_all_that_is_recorded_of_it,
+    a_commit_is_written_with_all_of_its_records,
     a_lost_commit_records_nothing,
     a_commit_under_a_used_key_changes_nothing,
-    one_of_two_commits_at_once_is_made,
-    one_of_two_commits_under_one_key_is_made,
-    time_does_not_run_backwards_for_a_table,
-    what_is_settled_stays,
-    several_tables_are_committed_together_or_not_at_all,
+    one_of_two_concurrent_commits_succeeds,
+    one_of_two_commits_under_one_key_succeeds,
+    the_time_of_a_table_never_decreases,
+    a_settled_past_does_not_change,
+    several_tables_are_committed_atomically,
     a_new_table_is_committed_with_its_folders,
     a_commit_of_a_job_without_its_lease_changes_nothing,
-    a_commit_without_changes_records_its_answer,
+    a_commit_without_changes_records_its_response,
 );
 
 fn entry(tabular_id: TabularId, request_id: &str) -> NewAuditEntry<'_> {
@@ -55,7 +55,7 @@ fn answer<'a>(key: &'a str, fingerprint: &'a str, metadata_location: &'a str) ->
 }
 
 /// Commit that moves the pointers of tables: id, current and next location of the metadata file.
-fn moves<'a>(fixture: &Fixture, tables: &[(TabularId, &'a str, &'a str)]) -> Commit<'a> {
+fn pointer_moves<'a>(fixture: &Fixture, tables: &[(TabularId, &'a str, &'a str)]) -> Commit<'a> {
     let change = |(tabular_id, previous, next): (TabularId, &'a str, &'a str)| TabularChange {
         pointer: PointerChange::Move { tabular_id, previous, next: pointer(next) },
         claims: Vec::new(),
@@ -84,7 +84,7 @@ async fn commit(
     key: Option<&str>,
 ) -> CommitOutcome {
     let answer = key.map(|key| answer(key, next, next));
-    let commit = Commit { answer, ..moves(fixture, &[(tabular_id, previous, next)]) };
+    let commit = Commit { answer, ..pointer_moves(fixture, &[(tabular_id, previous, next)]) };
     commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap()
 }
 
@@ -92,7 +92,7 @@ async fn current(fixture: &Fixture) -> Tabular {
     tabulars::find(&fixture.db, fixture.warehouse_id, "a", "t").await.unwrap().unwrap()
 }
 
-async fn audited(fixture: &Fixture) -> Vec<audit::AuditEntry> {
+async fn list_audit_entries(fixture: &Fixture) -> Vec<audit::AuditEntry> {
     let filter = AuditFilter { object_id: None, from_ms: 0, before: None };
     audit::list(&fixture.db, filter, 100).await.unwrap()
 }
@@ -101,16 +101,16 @@ async fn events(fixture: &Fixture) -> Vec<audit::AuditEntry> {
     outbox::list(&fixture.db, None, i64::MAX, 100).await.unwrap()
 }
 
-async fn a_commit_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) {
+async fn a_commit_is_written_with_all_of_its_records(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::Done);
 
     let found = current(fixture).await;
     assert_eq!((found.metadata_location.as_str(), found.kind), ("t/v1", TabularKind::Table));
-    let [line] = &audited(fixture).await[..] else { panic!("one line") };
-    assert_eq!((line.request_id.as_str(), line.at_ms), ("t/v1", found.updated_ms));
-    assert_eq!(events(fixture).await, audited(fixture).await);
+    let [audit_entry] = &list_audit_entries(fixture).await[..] else { panic!("one entry") };
+    assert_eq!((audit_entry.request_id.as_str(), audit_entry.at_ms), ("t/v1", found.updated_ms));
+    assert_eq!(events(fixture).await, list_audit_entries(fixture).await);
     let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
     assert_eq!((recorded.fingerprint.as_str(), recorded.created_ms), ("t/v1", found.updated_ms));
     assert_eq!(recorded.metadata_location.as_deref(), Some("t/v1"));
@@ -132,7 +132,7 @@ async fn a_lost_commit_records_nothing(fixture: &Fixture) {
         CommitOutcome::Lost { index: 0 }
     );
     assert_eq!(current(fixture).await.metadata_location, "t/v0");
-    assert_eq!((audited(fixture).await, events(fixture).await), (Vec::new(), Vec::new()));
+    assert_eq!((list_audit_entries(fixture).await, events(fixture).await), (Vec::new(), Vec::new()));
     assert_eq!(idempotency::find(&fixture.db, "alice", "k").await.unwrap(), None);
 }
 
@@ -142,13 +142,13 @@ async fn a_commit_under_a_used_key_changes_nothing(fixture: &Fixture) {
     assert_eq!(commit(fixture, tabular_id, ("t/v0", "t/v1"), Some("k")).await, CommitOutcome::Done);
     assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), Some("k")).await, CommitOutcome::Answered);
     assert_eq!(current(fixture).await.metadata_location, "t/v1");
-    assert_eq!(audited(fixture).await.len(), 1);
+    assert_eq!(list_audit_entries(fixture).await.len(), 1);
     let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
     assert_eq!(recorded.fingerprint, "t/v1");
     assert_eq!(commit(fixture, tabular_id, ("t/v1", "t/v2"), None).await, CommitOutcome::Done);
 }
 
-async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
+async fn one_of_two_concurrent_commits_succeeds(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let mut previous = "t/v0".to_owned();
@@ -164,11 +164,11 @@ async fn one_of_two_commits_at_once_is_made(fixture: &Fixture) {
             other => panic!("{other:?}"),
         };
         assert_eq!(current(fixture).await.metadata_location, previous);
-        assert_eq!(audited(fixture).await.len(), round + 1);
+        assert_eq!(list_audit_entries(fixture).await.len(), round + 1);
     }
 }
 
-async fn one_of_two_commits_under_one_key_is_made(fixture: &Fixture) {
+async fn one_of_two_commits_under_one_key_succeeds(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let (first, second) = (fixture.table(namespace_id, "t").await, fixture.table(namespace_id, "u").await);
     for round in 0..20 {
@@ -192,13 +192,13 @@ async fn one_of_two_commits_under_one_key_is_made(fixture: &Fixture) {
     }
 }
 
-async fn time_does_not_run_backwards_for_a_table(fixture: &Fixture) {
+async fn the_time_of_a_table_never_decreases(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let mut before_ms = current(fixture).await.updated_ms;
     for (now_ms, version) in [(5_000_000, 1), (1, 2), (2, 3)] {
         let (previous, next) = (format!("t/v{}", version - 1), format!("t/v{version}"));
-        let commit = moves(fixture, &[(tabular_id, &previous, &next)]);
+        let commit = pointer_moves(fixture, &[(tabular_id, &previous, &next)]);
         assert_eq!(commits::commit(&fixture.db, now_ms, &commit).await.unwrap(), CommitOutcome::Done);
         let updated_ms = current(fixture).await.updated_ms;
         assert!(updated_ms >= before_ms, "{updated_ms} after {before_ms}");
@@ -207,7 +207,7 @@ async fn time_does_not_run_backwards_for_a_table(fixture: &Fixture) {
 }
 
 /// Settling waits for commits in progress, so that a past state that was read does not change.
-async fn what_is_settled_stays(fixture: &Fixture) {
+async fn a_settled_past_does_not_change(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     for round in 0..20 {
@@ -230,7 +230,7 @@ async fn what_is_settled_stays(fixture: &Fixture) {
     }
 }
 
-async fn several_tables_are_committed_together_or_not_at_all(fixture: &Fixture) {
+async fn several_tables_are_committed_atomically(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let (t, u) = (fixture.table(namespace_id, "t").await, fixture.table(namespace_id, "u").await);
     let locations = async || {
@@ -241,47 +241,53 @@ async fn several_tables_are_committed_together_or_not_at_all(fixture: &Fixture) 
         }
         found
     };
-    let outdated = moves(fixture, &[(t, "t/v0", "t/v1"), (u, "u/v7", "u/v8")]);
+    let outdated = pointer_moves(fixture, &[(t, "t/v0", "t/v1"), (u, "u/v7", "u/v8")]);
     let outcome = commits::commit(&fixture.db, 2_000_000, &outdated).await.unwrap();
     assert_eq!(outcome, CommitOutcome::Lost { index: 1 });
-    assert_eq!((locations().await, audited(fixture).await.len()), (vec!["t/v0".into(), "u/v0".into()], 0));
-    let both = moves(fixture, &[(t, "t/v0", "t/v1"), (u, "u/v0", "u/v1")]);
+    assert_eq!(
+        (locations().await, list_audit_entries(fixture).await.len()),
+        (vec!["t/v0".into(), "u/v0".into()], 0)
+    );
+    let both = pointer_moves(fixture, &[(t, "t/v0", "t/v1"), (u, "u/v0", "u/v1")]);
     assert_eq!(commits::commit(&fixture.db, 2_000_000, &both).await.unwrap(), CommitOutcome::Done);
-    assert_eq!((locations().await, audited(fixture).await.len()), (vec!["t/v1".into(), "u/v1".into()], 2));
+    assert_eq!(
+        (locations().await, list_audit_entries(fixture).await.len()),
+        (vec!["t/v1".into(), "u/v1".into()], 2)
+    );
 }
 
 async fn a_new_table_is_committed_with_its_folders(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let create = async |changes: Vec<TabularChange<'_>>| {
-        let commit = Commit { changes, ..moves(fixture, &[]) };
+        let commit = Commit { changes, ..pointer_moves(fixture, &[]) };
         commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap()
     };
     assert_eq!(create(vec![creation(namespace_id, "t", "file:///w/t/")]).await, CommitOutcome::Done);
     let tabular_id = current(fixture).await.tabular_id;
     assert_eq!(locations::list(&fixture.db, tabular_id.0).await.unwrap(), ["file:///w/t/"]);
 
-    let taken = create(vec![creation(namespace_id, "t", "file:///w/u/")]).await;
-    assert_eq!(taken, CommitOutcome::NameTaken { index: 0, holder: TabularKind::Table });
+    let name_taken = create(vec![creation(namespace_id, "t", "file:///w/u/")]).await;
+    assert_eq!(name_taken, CommitOutcome::NameTaken { index: 0, holder: TabularKind::Table });
     let within =
         vec![creation(namespace_id, "u", "file:///w/u/"), creation(namespace_id, "v", "file:///w/t/inside/")];
     assert_eq!(create(within).await, CommitOutcome::Overlaps { index: 1 });
     let unknown = create(vec![creation(NamespaceId(new_id()), "u", "file:///w/u/")]).await;
     assert_eq!(unknown, CommitOutcome::NamespaceMissing { index: 0 });
     assert_eq!(tabulars::find(&fixture.db, fixture.warehouse_id, "a", "u").await.unwrap(), None);
-    assert_eq!(audited(fixture).await.len(), 1);
+    assert_eq!(list_audit_entries(fixture).await.len(), 1);
 }
 
 async fn a_commit_of_a_job_without_its_lease_changes_nothing(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let job = Some(JobAttempt { job_id: new_id(), attempt: 1 });
-    let commit = Commit { job, ..moves(fixture, &[(tabular_id, "t/v0", "t/v1")]) };
+    let commit = Commit { job, ..pointer_moves(fixture, &[(tabular_id, "t/v0", "t/v1")]) };
     assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::JobLost);
     assert_eq!(current(fixture).await.metadata_location, "t/v0");
 }
 
-async fn a_commit_without_changes_records_its_answer(fixture: &Fixture) {
-    let commit = Commit { answer: Some(answer("k", "f", "t/v0")), ..moves(fixture, &[]) };
+async fn a_commit_without_changes_records_its_response(fixture: &Fixture) {
+    let commit = Commit { answer: Some(answer("k", "f", "t/v0")), ..pointer_moves(fixture, &[]) };
     assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::Done);
     assert_eq!(commits::commit(&fixture.db, 2_000_000, &commit).await.unwrap(), CommitOutcome::Answered);
     let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();

@@ -17,13 +17,13 @@ use tokio::join;
 use crate::fixture::{Fixture, new_id, pointer};
 
 on_both_databases!(
-    a_creation_is_there_with_all_that_is_recorded_of_it,
+    a_creation_is_written_with_all_of_its_records,
     a_creation_under_a_used_key_changes_nothing,
     a_refused_creation_changes_nothing,
-    one_of_two_creations_of_a_name_is_made,
-    one_of_two_creations_in_nested_folders_is_made,
-    a_name_that_is_released_meanwhile_has_one_table_at_a_time,
-    a_name_is_taken_after_it_was_released_even_if_the_clock_was_set_back,
+    one_of_two_creations_of_a_name_succeeds,
+    one_of_two_creations_in_nested_folders_succeeds,
+    a_name_released_concurrently_has_one_table_at_a_time,
+    a_released_name_can_be_reused_even_if_the_clock_was_set_back,
     a_namespace_is_not_dropped_with_a_table_in_it,
     the_names_of_a_namespace_have_a_version,
 );
@@ -62,7 +62,7 @@ async fn create(
     commits::commit(&fixture.db, NOW_MS, &commit).await.unwrap()
 }
 
-async fn audited(fixture: &Fixture) -> Vec<audit::AuditEntry> {
+async fn list_audit_entries(fixture: &Fixture) -> Vec<audit::AuditEntry> {
     let filter = AuditFilter { object_id: None, from_ms: 0, before: None };
     audit::list(&fixture.db, filter, 1_000).await.unwrap()
 }
@@ -80,7 +80,7 @@ async fn version(fixture: &Fixture, path: &str) -> i64 {
     namespaces::find(&fixture.db, fixture.warehouse_id, path).await.unwrap().unwrap().names_version
 }
 
-async fn a_creation_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) {
+async fn a_creation_is_written_with_all_of_its_records(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let place = NameInNamespace { namespace_id, name: "t" };
     assert_eq!(create(fixture, place, "file:///w/t/", Some("k")).await, CommitOutcome::Done);
@@ -88,15 +88,18 @@ async fn a_creation_is_there_with_all_that_is_recorded_of_it(fixture: &Fixture) 
     let found = tabulars::find(&fixture.db, fixture.warehouse_id, "a", "t").await.unwrap().unwrap();
     assert_eq!((found.metadata_location.as_str(), found.created_ms), ("m", found.updated_ms));
     assert_eq!((found.warehouse_id, found.kind), (fixture.warehouse_id, TabularKind::Table));
-    let [line] = &audited(fixture).await[..] else { panic!("one line") };
-    assert_eq!((line.object_id, line.at_ms), (Some(found.tabular_id.0), found.created_ms));
-    assert_eq!(outbox::list(&fixture.db, None, i64::MAX, 9).await.unwrap(), audited(fixture).await);
+    let [entry] = &list_audit_entries(fixture).await[..] else { panic!("one entry") };
+    assert_eq!((entry.object_id, entry.at_ms), (Some(found.tabular_id.0), found.created_ms));
+    assert_eq!(
+        outbox::list(&fixture.db, None, i64::MAX, 9).await.unwrap(),
+        list_audit_entries(fixture).await
+    );
     assert_eq!(locations::list(&fixture.db, found.tabular_id.0).await.unwrap(), ["file:///w/t/"]);
     let recorded = idempotency::find(&fixture.db, "alice", "k").await.unwrap().unwrap();
     assert_eq!((recorded.fingerprint.as_str(), recorded.created_ms), ("t", found.created_ms));
     for (at_ms, expected) in [(found.created_ms - 1, None), (found.created_ms, Some(&found))] {
-        let then = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", "t", at_ms).await.unwrap();
-        assert_eq!(then.as_ref(), expected, "as of {at_ms}");
+        let past = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", "t", at_ms).await.unwrap();
+        assert_eq!(past.as_ref(), expected, "as of {at_ms}");
     }
 }
 
@@ -105,7 +108,10 @@ async fn a_creation_under_a_used_key_changes_nothing(fixture: &Fixture) {
     let place = |name| NameInNamespace { namespace_id, name };
     assert_eq!(create(fixture, place("t"), "file:///w/t/", Some("k")).await, CommitOutcome::Done);
     assert_eq!(create(fixture, place("u"), "file:///w/u/", Some("k")).await, CommitOutcome::Answered);
-    assert_eq!((names(fixture, namespace_id).await, audited(fixture).await.len()), (vec!["t".to_owned()], 1));
+    assert_eq!(
+        (names(fixture, namespace_id).await, list_audit_entries(fixture).await.len()),
+        (vec!["t".to_owned()], 1)
+    );
     assert_eq!(create(fixture, place("u"), "file:///w/u/", None).await, CommitOutcome::Done);
 }
 
@@ -134,12 +140,12 @@ async fn a_refused_creation_changes_nothing(fixture: &Fixture) {
         (names(fixture, namespace_id).await, version(fixture, "a").await),
         (vec!["t".to_owned()], before)
     );
-    assert_eq!(audited(fixture).await.len(), 1);
+    assert_eq!(list_audit_entries(fixture).await.len(), 1);
     assert_eq!(idempotency::find(&fixture.db, "alice", "k").await.unwrap(), None);
     assert_eq!(create(fixture, place("u"), "file:///w/u/", Some("k")).await, CommitOutcome::Done);
 }
 
-async fn one_of_two_creations_of_a_name_is_made(fixture: &Fixture) {
+async fn one_of_two_creations_of_a_name_succeeds(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     for round in 0..20 {
         let name = format!("t{round}");
@@ -151,18 +157,20 @@ async fn one_of_two_creations_of_a_name_is_made(fixture: &Fixture) {
             both == (CommitOutcome::Done, taken) || both == (taken, CommitOutcome::Done),
             "{round}: {both:?}"
         );
-        assert_eq!(audited(fixture).await.len(), round + 1);
+        assert_eq!(list_audit_entries(fixture).await.len(), round + 1);
     }
 }
 
-async fn one_of_two_creations_in_nested_folders_is_made(fixture: &Fixture) {
+async fn one_of_two_creations_in_nested_folders_succeeds(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     for round in 0..20 {
         let (outer, inner) = (format!("outer{round}"), format!("inner{round}"));
         let place = |name| NameInNamespace { namespace_id, name };
-        let (above, below) = (format!("file:///w/{round}/"), format!("file:///w/{round}/x/y/"));
-        let both =
-            join!(create(fixture, place(&outer), &above, None), create(fixture, place(&inner), &below, None));
+        let (parent, nested) = (format!("file:///w/{round}/"), format!("file:///w/{round}/x/y/"));
+        let both = join!(
+            create(fixture, place(&outer), &parent, None),
+            create(fixture, place(&inner), &nested, None)
+        );
         let refused = CommitOutcome::Overlaps { index: 0 };
         assert!(
             both == (CommitOutcome::Done, refused) || both == (refused, CommitOutcome::Done),
@@ -171,7 +179,7 @@ async fn one_of_two_creations_in_nested_folders_is_made(fixture: &Fixture) {
     }
 }
 
-async fn a_name_that_is_released_meanwhile_has_one_table_at_a_time(fixture: &Fixture) {
+async fn a_name_released_concurrently_has_one_table_at_a_time(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let place = NameInNamespace { namespace_id, name: "t" };
     let start_ms = fixture.db.now_ms(NOW_MS).await.unwrap();
@@ -194,12 +202,12 @@ async fn a_name_that_is_released_meanwhile_has_one_table_at_a_time(fixture: &Fix
     }
     let end_ms = fixture.db.now_ms(NOW_MS).await.unwrap();
     for at_ms in start_ms..=end_ms {
-        let then = names_at(fixture, namespace_id, at_ms).await;
-        assert!(then.len() <= 1, "as of {at_ms}: {then:?}");
+        let past = names_at(fixture, namespace_id, at_ms).await;
+        assert!(past.len() <= 1, "as of {at_ms}: {past:?}");
     }
 }
 
-async fn a_name_is_taken_after_it_was_released_even_if_the_clock_was_set_back(fixture: &Fixture) {
+async fn a_released_name_can_be_reused_even_if_the_clock_was_set_back(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let mut tx = fixture.write().await;
@@ -215,9 +223,9 @@ async fn a_name_is_taken_after_it_was_released_even_if_the_clock_was_set_back(fi
     let find =
         async |at_ms| as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", "t", at_ms).await.unwrap();
     let new = tabulars::find(&fixture.db, fixture.warehouse_id, "a", "t").await.unwrap().unwrap();
-    assert_eq!(find(released_ms).await.map(|then| then.tabular_id), Some(new.tabular_id));
-    let [line] = &audited(fixture).await[..] else { panic!("one line") };
-    assert_eq!(line.at_ms, released_ms);
+    assert_eq!(find(released_ms).await.map(|past| past.tabular_id), Some(new.tabular_id));
+    let [entry] = &list_audit_entries(fixture).await[..] else { panic!("one entry") };
+    assert_eq!(entry.at_ms, released_ms);
 }
 
 async fn execute(fixture: &Fixture, sql: &str) {
@@ -256,32 +264,32 @@ async fn a_namespace_is_not_dropped_with_a_table_in_it(fixture: &Fixture) {
 
 async fn the_names_of_a_namespace_have_a_version(fixture: &Fixture) {
     let (a, b) = (fixture.namespace("a").await, fixture.namespace("b").await);
-    let mut seen = vec![version(fixture, "a").await];
+    let mut versions = vec![version(fixture, "a").await];
     let place = |namespace_id, name| NameInNamespace { namespace_id, name };
     assert_eq!(create(fixture, place(a, "t"), "file:///w/t/", None).await, CommitOutcome::Done);
-    seen.push(version(fixture, "a").await);
+    versions.push(version(fixture, "a").await);
     let view = fixture.tabular(TabularKind::View, a, "v").await;
-    seen.push(version(fixture, "a").await);
-    assert_eq!(version(fixture, "b").await, seen[0]);
+    versions.push(version(fixture, "a").await);
+    assert_eq!(version(fixture, "b").await, versions[0]);
 
     for (from, to) in [(place(a, "v"), place(a, "w")), (place(a, "w"), place(b, "w"))] {
         let mut tx = fixture.write().await;
         assert_eq!(tabulars::rename(&mut tx, view, from, to).await.unwrap(), RenameTabular::Renamed);
         tx.commit().await.unwrap();
-        seen.push(version(fixture, "a").await);
+        versions.push(version(fixture, "a").await);
     }
-    assert!(version(fixture, "b").await > seen[0]);
+    assert!(version(fixture, "b").await > versions[0]);
 
     let table = tabulars::find(&fixture.db, fixture.warehouse_id, "a", "t").await.unwrap().unwrap();
     let mut tx = fixture.write().await;
     assert!(tabulars::swap_pointer(&mut tx, table.tabular_id, "m", &pointer("m2")).await.unwrap());
     tx.commit().await.unwrap();
-    assert_eq!(version(fixture, "a").await, *seen.last().unwrap(), "a commit changes no name");
+    assert_eq!(version(fixture, "a").await, *versions.last().unwrap(), "a commit changes no name");
     let mut tx = fixture.write().await;
     assert!(tabulars::drop(&mut tx, table.tabular_id, None).await.unwrap());
     tx.commit().await.unwrap();
-    seen.push(version(fixture, "a").await);
-    assert!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
+    versions.push(version(fixture, "a").await);
+    assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
 
     let mut tx = fixture.write().await;
     assert_eq!(namespaces::drop(&mut tx, a).await.unwrap(), DropNamespace::Dropped);

@@ -17,9 +17,9 @@ use rand::rngs::StdRng;
 use crate::fixture::{Fixture, create_namespace, create_tabular, new_id, pointer};
 
 on_both_databases!(
-    the_past_is_what_the_present_was,
+    past_states_equal_the_states_that_were_current,
     pointers_are_listed_newest_first_even_after_a_drop,
-    states_within_a_millisecond_are_listed_but_never_seen,
+    states_within_a_millisecond_are_listed_but_never_valid,
 );
 
 const PATHS: [&str; 5] = ["a", "b", "a\u{1f}x", "a\u{1f}x\u{1f}y", "b\u{1f}%"];
@@ -33,8 +33,8 @@ struct Model {
     tabulars: BTreeMap<(String, String), Tabular>,
 }
 
-async fn the_past_is_what_the_present_was(fixture: &Fixture) {
-    let mut random = tests::fixture::random("the_past_is_what_the_present_was");
+async fn past_states_equal_the_states_that_were_current(fixture: &Fixture) {
+    let mut random = tests::fixture::random("past_states_equal_the_states_that_were_current");
     let mut model = Model::default();
     let mut past: BTreeMap<i64, Model> = BTreeMap::new();
     let mut now_ms = 1_000_000;
@@ -50,7 +50,7 @@ async fn the_past_is_what_the_present_was(fixture: &Fixture) {
         model = read_present(fixture).await;
         past.insert(at_ms, model.clone());
     }
-    assert!(past.values().any(|model| model.tabulars.len() > 3), "the history is too quiet");
+    assert!(past.values().any(|model| model.tabulars.len() > 3), "the history contains too few changes");
 
     let first_ms = *past.keys().next().unwrap();
     check(fixture, first_ms - 1, &Model::default()).await;
@@ -210,7 +210,7 @@ async fn pointers_are_listed_newest_first_even_after_a_drop(fixture: &Fixture) {
     assert!(pointers.iter().all(|pointer| pointer.valid_to_ms < history::FOREVER_MS));
 }
 
-async fn states_within_a_millisecond_are_listed_but_never_seen(fixture: &Fixture) {
+async fn states_within_a_millisecond_are_listed_but_never_valid(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let older = fixture.table(namespace_id, "older").await;
     let created = tabulars::find(&fixture.db, fixture.warehouse_id, "a", "older").await.unwrap();
@@ -229,14 +229,14 @@ async fn states_within_a_millisecond_are_listed_but_never_seen(fixture: &Fixture
     let at_ms = tx.at_ms();
     tx.commit().await.unwrap();
 
-    let seen = async |name, at_ms| {
-        let seen = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", name, at_ms).await.unwrap();
-        seen.map(|tabular| tabular.metadata_location)
+    let location_at = async |name, at_ms| {
+        let tabular = as_of::find_tabular(&fixture.db, fixture.warehouse_id, "a", name, at_ms).await.unwrap();
+        tabular.map(|tabular| tabular.metadata_location)
     };
-    assert_eq!(seen("older", at_ms - 1).await.as_deref(), Some("older/v0"));
-    assert_eq!(seen("older", at_ms).await.as_deref(), Some("older/v2"));
-    assert_eq!(seen("t", at_ms).await.as_deref(), Some("t/v1"));
-    assert_eq!(seen("t", at_ms - 1).await, None);
-    assert_eq!(seen("gone", at_ms).await, None);
+    assert_eq!(location_at("older", at_ms - 1).await.as_deref(), Some("older/v0"));
+    assert_eq!(location_at("older", at_ms).await.as_deref(), Some("older/v2"));
+    assert_eq!(location_at("t", at_ms).await.as_deref(), Some("t/v1"));
+    assert_eq!(location_at("t", at_ms - 1).await, None);
+    assert_eq!(location_at("gone", at_ms).await, None);
     assert_eq!(history::list_pointers(&fixture.db, table, None, 9).await.unwrap().len(), 2);
 }

@@ -8,13 +8,13 @@ use crate::fixture::{Fixture, new_id};
 
 on_both_databases!(
     nested_prefixes_have_one_owner,
-    prefixes_beside_each_other_do_not_meet,
+    sibling_prefixes_do_not_conflict,
     an_owner_may_nest_its_own_prefixes,
     a_refused_claim_leaves_nothing,
-    what_is_released_may_be_claimed,
-    what_is_transferred_stays_claimed,
+    a_released_prefix_may_be_claimed,
+    a_transferred_prefix_stays_claimed,
     one_of_two_concurrent_nested_claims_wins,
-    crossed_claims_end,
+    crossed_claims_do_not_deadlock,
     a_file_has_the_holder_of_the_folder_it_lies_in,
 );
 
@@ -41,7 +41,7 @@ async fn nested_prefixes_have_one_owner(fixture: &Fixture) {
     }
 }
 
-async fn prefixes_beside_each_other_do_not_meet(fixture: &Fixture) {
+async fn sibling_prefixes_do_not_conflict(fixture: &Fixture) {
     for prefix in [
         "s3://b/w/orders/",
         "s3://b/w/orders2/",
@@ -63,8 +63,8 @@ async fn an_owner_may_nest_its_own_prefixes(fixture: &Fixture) {
     let owner = new_id();
     assert_eq!(claim(fixture, &["s3://b/t/", "s3://b/t/data/", "s3://b/x/"], owner).await, Claim::Claimed);
     assert_eq!(claim(fixture, &["s3://b/t/", "s3://b/"], owner).await, Claim::Claimed);
-    let held = locations::list(&fixture.db, owner).await.unwrap();
-    assert_eq!(held, ["s3://b/", "s3://b/t/", "s3://b/t/data/", "s3://b/x/"]);
+    let claimed = locations::list(&fixture.db, owner).await.unwrap();
+    assert_eq!(claimed, ["s3://b/", "s3://b/t/", "s3://b/t/data/", "s3://b/x/"]);
 }
 
 async fn a_refused_claim_leaves_nothing(fixture: &Fixture) {
@@ -75,7 +75,7 @@ async fn a_refused_claim_leaves_nothing(fixture: &Fixture) {
     assert_eq!(locations::list(&fixture.db, other).await.unwrap(), Vec::<String>::new());
 }
 
-async fn what_is_released_may_be_claimed(fixture: &Fixture) {
+async fn a_released_prefix_may_be_claimed(fixture: &Fixture) {
     let owner = new_id();
     claim(fixture, &["s3://b/t/"], owner).await;
     let mut tx = fixture.write().await;
@@ -84,7 +84,7 @@ async fn what_is_released_may_be_claimed(fixture: &Fixture) {
     assert_eq!(claim(fixture, &["s3://b/"], new_id()).await, Claim::Claimed);
 }
 
-async fn what_is_transferred_stays_claimed(fixture: &Fixture) {
+async fn a_transferred_prefix_stays_claimed(fixture: &Fixture) {
     let (owner, task) = (new_id(), new_id());
     claim(fixture, &["s3://b/t/"], owner).await;
     let mut tx = fixture.write().await;
@@ -103,7 +103,7 @@ async fn one_of_two_concurrent_nested_claims_wins(fixture: &Fixture) {
     }
 }
 
-async fn crossed_claims_end(fixture: &Fixture) {
+async fn crossed_claims_do_not_deadlock(fixture: &Fixture) {
     for round in 0..20 {
         let (a, b) = (format!("s3://b/{round}/a/"), format!("s3://b/{round}/b/"));
         let (inner_a, inner_b) = (format!("{a}x/"), format!("{b}x/"));

@@ -8,18 +8,18 @@ use tokio::join;
 use crate::fixture::{Fixture, ODD_NAMES, create_namespace, create_tabular, new_id};
 
 on_both_databases!(
-    a_path_is_taken_once,
+    a_path_is_unique,
     a_parent_must_exist,
-    what_was_created_is_found,
+    a_created_object_is_found,
     pages_follow_the_order_of_bytes,
-    a_listing_holds_direct_children_only,
-    properties_are_replaced_only_if_they_are_what_the_caller_saw,
+    a_listing_contains_direct_children_only,
+    properties_are_replaced_only_if_they_are_unchanged,
     only_an_empty_namespace_is_dropped,
-    a_dropped_path_may_be_taken_again,
-    one_of_two_concurrent_creators_wins,
-    one_of_two_concurrent_droppers_wins,
-    no_table_is_created_in_a_namespace_dropped_meanwhile,
-    no_child_is_created_in_a_namespace_dropped_meanwhile,
+    a_dropped_path_may_be_reused,
+    one_of_two_concurrent_creations_succeeds,
+    one_of_two_concurrent_drops_succeeds,
+    no_table_is_created_in_a_namespace_dropped_concurrently,
+    no_child_is_created_in_a_namespace_dropped_concurrently,
 );
 
 async fn create(fixture: &Fixture, path: &str) -> CreateNamespace {
@@ -49,7 +49,7 @@ async fn create_table(fixture: &Fixture, namespace_id: NamespaceId, name: &str) 
     created
 }
 
-async fn a_path_is_taken_once(fixture: &Fixture) {
+async fn a_path_is_unique(fixture: &Fixture) {
     assert_eq!(create(fixture, "a").await, CreateNamespace::Created);
     assert_eq!(create(fixture, "a").await, CreateNamespace::AlreadyExists);
 }
@@ -61,7 +61,7 @@ async fn a_parent_must_exist(fixture: &Fixture) {
     assert_eq!(create(fixture, "a\u{1f}b\u{1f}c").await, CreateNamespace::Created);
 }
 
-async fn what_was_created_is_found(fixture: &Fixture) {
+async fn a_created_object_is_found(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let found = namespaces::find(&fixture.db, fixture.warehouse_id, "a").await.unwrap().unwrap();
     assert_eq!(found.namespace_id, namespace_id);
@@ -92,7 +92,7 @@ async fn pages_follow_the_order_of_bytes(fixture: &Fixture) {
     assert_eq!(list(fixture, Some("p"), 5).await, expected);
 }
 
-async fn a_listing_holds_direct_children_only(fixture: &Fixture) {
+async fn a_listing_contains_direct_children_only(fixture: &Fixture) {
     for path in ["a", "a\u{1f}b", "a\u{1f}b\u{1f}c", "a\u{1f}d", "ab", "e"] {
         fixture.namespace(path).await;
     }
@@ -102,7 +102,7 @@ async fn a_listing_holds_direct_children_only(fixture: &Fixture) {
     assert_eq!(list(fixture, Some("nowhere"), 2).await, Vec::<String>::new());
 }
 
-async fn properties_are_replaced_only_if_they_are_what_the_caller_saw(fixture: &Fixture) {
+async fn properties_are_replaced_only_if_they_are_unchanged(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let replace = async |previous: &str, next: &str| {
         let mut tx = fixture.write().await;
@@ -128,14 +128,14 @@ async fn only_an_empty_namespace_is_dropped(fixture: &Fixture) {
     assert_eq!(drop_namespace(fixture, NamespaceId(new_id())).await, DropNamespace::Missing);
 }
 
-async fn a_dropped_path_may_be_taken_again(fixture: &Fixture) {
+async fn a_dropped_path_may_be_reused(fixture: &Fixture) {
     let first = fixture.namespace("a").await;
     assert_eq!(drop_namespace(fixture, first).await, DropNamespace::Dropped);
     assert_eq!(drop_namespace(fixture, first).await, DropNamespace::Missing);
     assert_ne!(fixture.namespace("a").await, first);
 }
 
-async fn one_of_two_concurrent_creators_wins(fixture: &Fixture) {
+async fn one_of_two_concurrent_creations_succeeds(fixture: &Fixture) {
     for round in 0..20 {
         let path = format!("n{round}");
         let (one, two) = join!(create(fixture, &path), create(fixture, &path));
@@ -145,7 +145,7 @@ async fn one_of_two_concurrent_creators_wins(fixture: &Fixture) {
     }
 }
 
-async fn one_of_two_concurrent_droppers_wins(fixture: &Fixture) {
+async fn one_of_two_concurrent_drops_succeeds(fixture: &Fixture) {
     for round in 0..20 {
         let namespace_id = fixture.namespace(&format!("n{round}")).await;
         let (one, two) = join!(drop_namespace(fixture, namespace_id), drop_namespace(fixture, namespace_id));
@@ -155,7 +155,7 @@ async fn one_of_two_concurrent_droppers_wins(fixture: &Fixture) {
     }
 }
 
-async fn no_table_is_created_in_a_namespace_dropped_meanwhile(fixture: &Fixture) {
+async fn no_table_is_created_in_a_namespace_dropped_concurrently(fixture: &Fixture) {
     for round in 0..40 {
         let namespace_id = fixture.namespace(&format!("n{round}")).await;
         let outcomes = join!(drop_namespace(fixture, namespace_id), create_table(fixture, namespace_id, "t"));
@@ -170,7 +170,7 @@ async fn no_table_is_created_in_a_namespace_dropped_meanwhile(fixture: &Fixture)
     }
 }
 
-async fn no_child_is_created_in_a_namespace_dropped_meanwhile(fixture: &Fixture) {
+async fn no_child_is_created_in_a_namespace_dropped_concurrently(fixture: &Fixture) {
     for round in 0..40 {
         let path = format!("n{round}");
         let child = format!("{path}\u{1f}child");

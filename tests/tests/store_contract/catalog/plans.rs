@@ -9,10 +9,10 @@ use crate::fixture::{Fixture, new_id};
 
 on_both_databases!(
     a_plan_is_found_as_it_was_submitted,
-    an_answer_is_kept_once,
-    a_cancelled_plan_keeps_nothing_long,
+    a_result_is_stored_once,
+    a_cancelled_plan_keeps_neither_request_nor_result,
     old_plans_are_pruned_in_bounded_steps,
-    everybody_gets_the_same_key,
+    all_callers_get_the_same_key,
 );
 
 async fn submit(fixture: &Fixture) -> Uuid {
@@ -36,9 +36,9 @@ async fn find(fixture: &Fixture, plan_id: Uuid) -> Option<Plan> {
 
 async fn complete(fixture: &Fixture, plan_id: Uuid, answer: &str) -> bool {
     let mut tx = fixture.write().await;
-    let kept = plans::complete(&mut tx, plan_id, answer).await.unwrap();
+    let is_stored = plans::complete(&mut tx, plan_id, answer).await.unwrap();
     tx.commit().await.unwrap();
-    kept
+    is_stored
 }
 
 async fn cancel(fixture: &Fixture, plan_id: Uuid) {
@@ -58,18 +58,18 @@ async fn a_plan_is_found_as_it_was_submitted(fixture: &Fixture) {
     assert_eq!(find(fixture, new_id()).await, None);
 }
 
-async fn an_answer_is_kept_once(fixture: &Fixture) {
+async fn a_result_is_stored_once(fixture: &Fixture) {
     let plan_id = submit(fixture).await;
     assert!(complete(fixture, plan_id, "one").await);
     assert!(!complete(fixture, plan_id, "two").await);
     let plan = find(fixture, plan_id).await.unwrap();
     let answer = plans::find_answer(&fixture.db, plan.plan_id).await.unwrap();
     assert_eq!((plan.outcome, answer.as_deref()), (PlanOutcome::Completed, Some("one")));
-    assert_eq!(plans::find_request(&fixture.db, plan_id).await.unwrap(), None, "it is not made again");
+    assert_eq!(plans::find_request(&fixture.db, plan_id).await.unwrap(), None, "the request is deleted");
     assert!(!complete(fixture, new_id(), "x").await);
 }
 
-async fn a_cancelled_plan_keeps_nothing_long(fixture: &Fixture) {
+async fn a_cancelled_plan_keeps_neither_request_nor_result(fixture: &Fixture) {
     let (early, late) = (submit(fixture).await, submit(fixture).await);
     cancel(fixture, early).await;
     assert!(!complete(fixture, early, "one").await);
@@ -102,7 +102,7 @@ async fn old_plans_are_pruned_in_bounded_steps(fixture: &Fixture) {
     assert_eq!(find(fixture, ids[2]).await, None);
 }
 
-async fn everybody_gets_the_same_key(fixture: &Fixture) {
+async fn all_callers_get_the_same_key(fixture: &Fixture) {
     let key = async |candidate: &[u8]| {
         let mut tx = fixture.write().await;
         let key = plans::signing_key(&mut tx, "k", candidate).await.unwrap();

@@ -12,18 +12,18 @@ use crate::fixture::{Fixture, ODD_NAMES, create_tabular, new_id, pointer};
 on_both_databases!(
     tables_and_views_share_names,
     a_namespace_must_exist,
-    what_was_created_is_found,
-    several_are_found_in_the_order_asked_for,
+    a_created_object_is_found,
+    several_tabulars_are_found_in_the_requested_order,
     pages_follow_the_order_of_bytes,
-    a_listing_holds_one_kind,
-    a_pointer_moves_only_from_where_the_caller_saw_it,
-    a_register_may_overwrite_everything_about_a_pointer,
-    one_of_two_concurrent_commits_wins,
-    one_of_two_concurrent_creators_wins,
-    a_rename_says_why_not,
+    a_listing_contains_one_kind,
+    a_pointer_moves_only_from_the_expected_location,
+    a_registration_may_overwrite_all_fields_of_a_pointer,
+    one_of_two_concurrent_pointer_moves_succeeds,
+    one_of_two_concurrent_creations_succeeds,
+    a_refused_rename_returns_the_reason,
     a_rename_keeps_the_id,
     a_name_is_found_by_the_id,
-    one_of_two_concurrent_renames_to_one_name_wins,
+    one_of_two_concurrent_renames_to_one_name_succeeds,
     a_drop_is_refused_if_the_pointer_moved,
     a_locked_table_changes_only_after_the_transaction,
 );
@@ -72,7 +72,7 @@ async fn a_namespace_must_exist(fixture: &Fixture) {
     assert_eq!(created, CreateTabular::NamespaceMissing);
 }
 
-async fn what_was_created_is_found(fixture: &Fixture) {
+async fn a_created_object_is_found(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let found = find(fixture, "a", "t").await.unwrap();
@@ -86,17 +86,17 @@ async fn what_was_created_is_found(fixture: &Fixture) {
     }
 }
 
-async fn several_are_found_in_the_order_asked_for(fixture: &Fixture) {
+async fn several_tabulars_are_found_in_the_requested_order(fixture: &Fixture) {
     for path in ["a", "b"] {
         let namespace_id = fixture.namespace(path).await;
         for name in ODD_NAMES {
             fixture.table(namespace_id, name).await;
         }
     }
-    let mut wanted: Vec<(&str, &str)> = ODD_NAMES.iter().rev().map(|name| ("a", *name)).collect();
-    wanted.extend([("b", "😀"), ("b", "missing"), ("b", "😀"), ("c", "a")]);
-    let found = tabulars::find_many(&fixture.db, fixture.warehouse_id, &wanted).await.unwrap();
-    for ((path, name), found) in wanted.iter().zip(&found) {
+    let mut requested: Vec<(&str, &str)> = ODD_NAMES.iter().rev().map(|name| ("a", *name)).collect();
+    requested.extend([("b", "😀"), ("b", "missing"), ("b", "😀"), ("c", "a")]);
+    let found = tabulars::find_many(&fixture.db, fixture.warehouse_id, &requested).await.unwrap();
+    for ((path, name), found) in requested.iter().zip(&found) {
         assert_eq!(*found, find(fixture, path, name).await, "{path} {name}");
     }
     assert_eq!(found.iter().flatten().count(), ODD_NAMES.len() + 2);
@@ -122,7 +122,7 @@ async fn pages_follow_the_order_of_bytes(fixture: &Fixture) {
     assert_eq!(list(fixture, namespace_id, TabularKind::Table).await, ODD_NAMES);
 }
 
-async fn a_listing_holds_one_kind(fixture: &Fixture) {
+async fn a_listing_contains_one_kind(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     fixture.tabular(TabularKind::View, namespace_id, "v").await;
     fixture.table(namespace_id, "t").await;
@@ -131,7 +131,7 @@ async fn a_listing_holds_one_kind(fixture: &Fixture) {
     assert_eq!(list(fixture, namespace_id, TabularKind::Table).await, ["t"]);
 }
 
-async fn a_pointer_moves_only_from_where_the_caller_saw_it(fixture: &Fixture) {
+async fn a_pointer_moves_only_from_the_expected_location(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     assert!(swap(fixture, tabular_id, "t/v0", "t/v1").await);
@@ -140,7 +140,7 @@ async fn a_pointer_moves_only_from_where_the_caller_saw_it(fixture: &Fixture) {
     assert_eq!(find(fixture, "a", "t").await.unwrap().metadata_location, "t/v1");
 }
 
-async fn a_register_may_overwrite_everything_about_a_pointer(fixture: &Fixture) {
+async fn a_registration_may_overwrite_all_fields_of_a_pointer(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let table_uuid = new_id();
@@ -153,7 +153,7 @@ async fn a_register_may_overwrite_everything_about_a_pointer(fixture: &Fixture) 
     assert_eq!((found.metadata_location.as_str(), found.location.as_str()), ("x/v9", "file:///x"));
 }
 
-async fn one_of_two_concurrent_commits_wins(fixture: &Fixture) {
+async fn one_of_two_concurrent_pointer_moves_succeeds(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     let mut current = "t/v0".to_owned();
@@ -167,7 +167,7 @@ async fn one_of_two_concurrent_commits_wins(fixture: &Fixture) {
     }
 }
 
-async fn one_of_two_concurrent_creators_wins(fixture: &Fixture) {
+async fn one_of_two_concurrent_creations_succeeds(fixture: &Fixture) {
     for round in 0..20 {
         let namespace_id = fixture.namespace(&format!("n{round}")).await;
         let outcomes = join!(
@@ -185,7 +185,7 @@ async fn one_of_two_concurrent_creators_wins(fixture: &Fixture) {
     }
 }
 
-async fn a_rename_says_why_not(fixture: &Fixture) {
+async fn a_refused_rename_returns_the_reason(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let tabular_id = fixture.table(namespace_id, "t").await;
     fixture.tabular(TabularKind::View, namespace_id, "v").await;
@@ -227,7 +227,7 @@ async fn a_name_is_found_by_the_id(fixture: &Fixture) {
     assert_eq!(tabulars::find_name(&fixture.db, TabularId(new_id())).await.unwrap(), None);
 }
 
-async fn one_of_two_concurrent_renames_to_one_name_wins(fixture: &Fixture) {
+async fn one_of_two_concurrent_renames_to_one_name_succeeds(fixture: &Fixture) {
     for round in 0..20 {
         let namespace_id = fixture.namespace(&format!("n{round}")).await;
         let one = fixture.table(namespace_id, "one").await;

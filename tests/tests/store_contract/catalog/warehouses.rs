@@ -5,7 +5,7 @@ use catalog_server::store::ids::WarehouseId;
 
 use crate::fixture::{Fixture, ODD_NAMES, new_id};
 
-on_both_databases!(a_name_is_taken_once, what_was_created_is_found, pages_follow_the_order_of_bytes);
+on_both_databases!(a_name_cannot_be_used_twice, a_created_object_is_found, pages_follow_the_order_of_bytes);
 
 async fn create(fixture: &Fixture, name: &str) -> bool {
     let mut tx = fixture.write().await;
@@ -20,12 +20,12 @@ async fn create(fixture: &Fixture, name: &str) -> bool {
     created
 }
 
-async fn a_name_is_taken_once(fixture: &Fixture) {
+async fn a_name_cannot_be_used_twice(fixture: &Fixture) {
     assert!(create(fixture, "lake").await);
     assert!(!create(fixture, "lake").await);
 }
 
-async fn what_was_created_is_found(fixture: &Fixture) {
+async fn a_created_object_is_found(fixture: &Fixture) {
     create(fixture, "lake").await;
     let found = warehouses::find(&fixture.db, "lake").await.unwrap().unwrap();
     assert_eq!(

@@ -31,13 +31,13 @@ const TERMS: LeaseTerms = LeaseTerms { lease_ms: 60 * SECOND_MS, attempts_max: 3
 async fn commit(db: &Db, table: TabularId, clock_ms: i64, previous: &str, next: &str) {
     let mut tx = db.write(clock_ms).await.unwrap();
     assert!(tabulars::swap_pointer(&mut tx, table, previous, &pointer(next)).await.unwrap());
-    let line = NewAuditEntry { action: "commit-table", ..entry(new_id(), Some(table.0)) };
-    audit::record(&mut tx, &line).await.unwrap();
+    let entry = NewAuditEntry { action: "commit-table", ..entry(new_id(), Some(table.0)) };
+    audit::record(&mut tx, &entry).await.unwrap();
     tx.commit().await.unwrap();
 }
 
 /// Returns the metadata location of the table at the time when the clock showed `clock_ms`.
-async fn seen(db: &Db, warehouse_id: WarehouseId, clock_ms: i64) -> String {
+async fn location_at(db: &Db, warehouse_id: WarehouseId, clock_ms: i64) -> String {
     let at_ms = db.history_ms(clock_ms);
     as_of::find_tabular(db, warehouse_id, "a", "t", at_ms).await.unwrap().unwrap().metadata_location
 }
@@ -85,7 +85,7 @@ fn schedule(db: &Db, clock: &Clock) -> Schedule {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_was_ahead_for_a_day_stops_neither_time_travel_nor_the_queue() {
+async fn a_clock_that_was_ahead_blocks_neither_time_travel_nor_the_queue() {
     let mut fixture = Fixture::sqlite().await;
     let table = fixture.table(fixture.namespace("a").await, "t").await;
     commit(&fixture.db, table, START_MS, "t/v0", "t/v1").await;
@@ -106,8 +106,8 @@ async fn a_clock_that_was_ahead_for_a_day_stops_neither_time_travel_nor_the_queu
         commit(db, table, round_ms, previous, next).await;
         let after_ms = round_ms + SECOND_MS;
         assert!(db.settle(after_ms + 1).await.unwrap() > db.history_ms(after_ms));
-        assert_eq!(seen(db, fixture.warehouse_id, START_MS + SECOND_MS).await, "t/v1");
-        assert_eq!(seen(db, fixture.warehouse_id, after_ms).await, next);
+        assert_eq!(location_at(db, fixture.warehouse_id, START_MS + SECOND_MS).await, "t/v1");
+        assert_eq!(location_at(db, fixture.warehouse_id, after_ms).await, next);
         assert_eq!(db.clock_ms(db.history_ms(after_ms)), after_ms);
 
         // Changes are noticed as early as usual.
@@ -126,12 +126,12 @@ async fn a_clock_that_was_ahead_for_a_day_stops_neither_time_travel_nor_the_queu
         lease(db, leased_ms).await.map(|job| (job.action, job.attempt)),
         Some(("compact".to_owned(), 1))
     );
-    let again = lease(db, leased_ms + TERMS.lease_ms).await.expect("it is anybody's again");
+    let again = lease(db, leased_ms + TERMS.lease_ms).await.expect("the job of the expired lease");
     assert_eq!((again.action.as_str(), again.attempt), ("compact", 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_was_set_back_takes_no_history_away() {
+async fn a_clock_that_was_set_back_hides_no_history() {
     let fixture = Fixture::sqlite().await;
     let table = fixture.table(fixture.namespace("a").await, "t").await;
     let db = &fixture.db;
@@ -145,6 +145,6 @@ async fn a_clock_that_was_set_back_takes_no_history_away() {
         (START_MS + DAY_MS - 1, "t/v1"),
         (START_MS + DAY_MS + 2 * SECOND_MS, "t/v4"),
     ] {
-        assert_eq!(seen(db, fixture.warehouse_id, clock_ms).await, expected, "{clock_ms}");
+        assert_eq!(location_at(db, fixture.warehouse_id, clock_ms).await, expected, "{clock_ms}");
     }
 }

@@ -13,9 +13,9 @@ use tokio::join;
 
 use crate::fixture::{Fixture, entry, new_id};
 
-on_both_databases!(an_open_database_answers, migrating_again_changes_nothing);
+on_both_databases!(an_open_database_answers_queries, migrating_again_changes_nothing);
 
-async fn an_open_database_answers(fixture: &Fixture) {
+async fn an_open_database_answers_queries(fixture: &Fixture) {
     fixture.db.ping().await.unwrap();
     let stats = fixture.db.pool_stats();
     assert!(stats.open >= 1 && stats.idle <= stats.open);
@@ -74,7 +74,7 @@ async fn one_process_at_a_time_opens_a_sqlite_database() {
 }
 
 #[tokio::test]
-async fn a_sqlite_database_outlives_its_process() {
+async fn a_sqlite_database_survives_its_process() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/new/firn.db", directory.path().display());
     let db = connect(&url).await.unwrap();

@@ -6,11 +6,11 @@ use tokio::join;
 use crate::fixture::Fixture;
 
 on_both_databases!(
-    an_answer_is_found_as_it_was_given,
-    a_key_is_its_callers_own,
-    one_of_two_concurrent_answers_is_recorded,
-    an_answer_undone_makes_room,
-    old_answers_are_pruned_in_bounded_steps,
+    a_recorded_result_is_found_unchanged,
+    a_key_belongs_to_its_caller,
+    one_of_two_concurrent_results_is_recorded,
+    a_rolled_back_result_frees_its_key,
+    old_results_are_pruned_in_bounded_steps,
 );
 
 fn answer<'a>(caller: &'a str, key: &'a str, fingerprint: &'a str) -> NewAnswer<'a> {
@@ -26,7 +26,7 @@ async fn record(fixture: &Fixture, new: NewAnswer<'_>) -> bool {
     recorded
 }
 
-async fn an_answer_is_found_as_it_was_given(fixture: &Fixture) {
+async fn a_recorded_result_is_found_unchanged(fixture: &Fixture) {
     assert_eq!(idempotency::find(&fixture.db, "alice", "k").await.unwrap(), None);
     assert!(record(fixture, answer("alice", "k", "f1")).await);
     assert!(!record(fixture, answer("alice", "k", "f2")).await);
@@ -35,13 +35,13 @@ async fn an_answer_is_found_as_it_was_given(fixture: &Fixture) {
     assert_eq!((found.body.as_deref(), found.metadata_location.as_deref()), (None, Some("t/v1")));
 }
 
-async fn a_key_is_its_callers_own(fixture: &Fixture) {
+async fn a_key_belongs_to_its_caller(fixture: &Fixture) {
     assert!(record(fixture, answer("alice", "k", "f")).await);
     assert!(record(fixture, answer("bob", "k", "f")).await);
     assert!(record(fixture, answer("alice", "K", "f")).await);
 }
 
-async fn one_of_two_concurrent_answers_is_recorded(fixture: &Fixture) {
+async fn one_of_two_concurrent_results_is_recorded(fixture: &Fixture) {
     for round in 0..20 {
         let key = format!("k{round}");
         let (one, two) =
@@ -52,7 +52,7 @@ async fn one_of_two_concurrent_answers_is_recorded(fixture: &Fixture) {
     }
 }
 
-async fn an_answer_undone_makes_room(fixture: &Fixture) {
+async fn a_rolled_back_result_frees_its_key(fixture: &Fixture) {
     let mut tx = fixture.write().await;
     assert!(idempotency::record(&mut tx, &answer("a", "k", "one")).await.unwrap());
     let (recorded, ()) =
@@ -60,7 +60,7 @@ async fn an_answer_undone_makes_room(fixture: &Fixture) {
     assert!(recorded);
 }
 
-async fn old_answers_are_pruned_in_bounded_steps(fixture: &Fixture) {
+async fn old_results_are_pruned_in_bounded_steps(fixture: &Fixture) {
     for key in ["a", "b", "c"] {
         assert!(record(fixture, answer("alice", key, "f")).await);
     }

@@ -11,11 +11,11 @@ use crate::fixture::{Fixture, entry, new_id};
 
 on_both_databases!(
     the_audit_log_pages_newest_first,
-    the_audit_log_of_one_object_holds_nothing_else,
+    the_audit_log_can_be_limited_to_one_object,
     events_page_oldest_first_up_to_an_instant,
     the_outbox_is_pruned_in_bounded_steps,
     only_the_newest_reports_of_a_table_are_kept,
-    reports_go_with_their_table,
+    reports_are_deleted_with_their_table,
 );
 
 async fn record(fixture: &Fixture, object_id: Option<Uuid>, count: usize) -> Vec<Uuid> {
@@ -57,7 +57,7 @@ async fn the_audit_log_pages_newest_first(fixture: &Fixture) {
     assert_eq!(audit::list(&fixture.db, recent, 9).await.unwrap(), []);
 }
 
-async fn the_audit_log_of_one_object_holds_nothing_else(fixture: &Fixture) {
+async fn the_audit_log_can_be_limited_to_one_object(fixture: &Fixture) {
     let (object, other) = (new_id(), new_id());
     let mut ids = record(fixture, Some(object), 4).await;
     record(fixture, Some(other), 4).await;
@@ -76,14 +76,14 @@ async fn emit(fixture: &Fixture, outcome: &str) -> (i64, Uuid) {
 }
 
 async fn list_events(fixture: &Fixture, until_ms: i64) -> Vec<(i64, Uuid)> {
-    let mut seen: Vec<(i64, Uuid)> = Vec::new();
+    let mut listed: Vec<(i64, Uuid)> = Vec::new();
     loop {
-        let page = outbox::list(&fixture.db, seen.last().copied(), until_ms, 2).await.unwrap();
+        let page = outbox::list(&fixture.db, listed.last().copied(), until_ms, 2).await.unwrap();
         if page.is_empty() {
-            return seen;
+            return listed;
         }
         assert!(page.iter().all(|event| event.action == "createTable" && event.outcome == "done"));
-        seen.extend(page.iter().map(|event| (event.at_ms, event.audit_id)));
+        listed.extend(page.iter().map(|event| (event.at_ms, event.audit_id)));
     }
 }
 
@@ -141,7 +141,7 @@ async fn only_the_newest_reports_of_a_table_are_kept(fixture: &Fixture) {
     assert_eq!(reports::list(&fixture.db, other, None, 9).await.unwrap().len(), 2);
 }
 
-async fn reports_go_with_their_table(fixture: &Fixture) {
+async fn reports_are_deleted_with_their_table(fixture: &Fixture) {
     let namespace_id = fixture.namespace("a").await;
     let table = fixture.table(namespace_id, "t").await;
     report(fixture, table, 4).await.unwrap();

@@ -12,11 +12,11 @@ use uuid::Uuid;
 use crate::fixture::{Fixture, new_id};
 
 on_both_databases!(
-    a_cursor_is_moved_from_where_it_was_read,
-    of_two_who_move_a_cursor_one_does,
-    a_candidate_tells_what_is_under_way,
+    a_cursor_is_advanced_from_its_read_position,
+    of_two_concurrent_advances_of_a_cursor_one_succeeds,
+    a_candidate_contains_its_open_job_and_pause,
     candidates_are_listed_by_id_in_pages,
-    a_job_of_a_paused_table_is_not_queued_by_itself,
+    no_automatic_job_of_a_paused_table_is_queued,
 );
 
 fn cursor(at_ms: i64) -> Cursor {
@@ -60,7 +60,7 @@ async fn find(fixture: &Fixture, tabular_id: TabularId) -> Candidate {
     candidates::find(&fixture.db, tabular_id, "evaluate").await.unwrap().unwrap()
 }
 
-async fn a_cursor_is_moved_from_where_it_was_read(fixture: &Fixture) {
+async fn a_cursor_is_advanced_from_its_read_position(fixture: &Fixture) {
     assert_eq!(cursors::find(&fixture.db, "changes").await.unwrap(), None);
     create(fixture, "changes", cursor(1)).await;
     // A server that starts later finds the existing cursor.
@@ -77,7 +77,7 @@ async fn a_cursor_is_moved_from_where_it_was_read(fixture: &Fixture) {
     assert_eq!(cursors::find(&fixture.db, "tables").await.unwrap(), Some(cursor(9)));
 }
 
-async fn of_two_who_move_a_cursor_one_does(fixture: &Fixture) {
+async fn of_two_concurrent_advances_of_a_cursor_one_succeeds(fixture: &Fixture) {
     create(fixture, "changes", cursor(1)).await;
     let advance = async |to| {
         let mut tx = fixture.write().await;
@@ -91,7 +91,7 @@ async fn of_two_who_move_a_cursor_one_does(fixture: &Fixture) {
     assert_eq!(at, if one { cursor(2) } else { cursor(3) });
 }
 
-async fn a_candidate_tells_what_is_under_way(fixture: &Fixture) {
+async fn a_candidate_contains_its_open_job_and_pause(fixture: &Fixture) {
     fixture.namespace("a").await;
     let namespace_id = fixture.namespace("a\u{1f}b").await;
     let table = fixture.table(namespace_id, "t").await;
@@ -143,23 +143,23 @@ async fn candidates_are_listed_by_id_in_pages(fixture: &Fixture) {
         tables.push(fixture.table(namespace_id, &format!("t{number}")).await);
     }
     enqueue(fixture, tables[3], "evaluate").await;
-    let mut seen: Vec<Candidate> = Vec::new();
+    let mut listed: Vec<Candidate> = Vec::new();
     loop {
-        let after = seen.last().map_or(TabularId(Uuid::nil()), |last| last.tabular_id);
+        let after = listed.last().map_or(TabularId(Uuid::nil()), |last| last.tabular_id);
         let page = candidates::list(&fixture.db, "evaluate", after, 2).await.unwrap();
         if page.is_empty() {
             break;
         }
-        seen.extend(page);
+        listed.extend(page);
     }
-    assert_eq!(seen.iter().map(|candidate| candidate.tabular_id).collect::<Vec<_>>(), tables);
-    for candidate in seen {
+    assert_eq!(listed.iter().map(|candidate| candidate.tabular_id).collect::<Vec<_>>(), tables);
+    for candidate in listed {
         assert_eq!(find(fixture, candidate.tabular_id).await, candidate);
         assert_eq!(candidate.is_open, candidate.tabular_id == tables[3]);
     }
 }
 
-async fn a_job_of_a_paused_table_is_not_queued_by_itself(fixture: &Fixture) {
+async fn no_automatic_job_of_a_paused_table_is_queued(fixture: &Fixture) {
     let (table, other) = (TabularId(new_id()), TabularId(new_id()));
     pause(fixture, table).await;
     assert!(!enqueue(fixture, table, "evaluate").await);

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use catalog_server::store::engine::error::StoreError;
 use catalog_server::store::ids::TabularId;
 use catalog_server::store::maintenance::jobs::{
-    self, CancelJob, End, JobFilter, JobLease, JobOutcome, JobRow, JobState, LeaseTerms, NewJobRow, Runner,
+    self, CancelJob, FinishedJob, JobFilter, JobLease, JobOutcome, JobRow, JobState, LeaseTerms, NewJobRow,
+    Runner,
 };
 use catalog_server::store::maintenance::policies;
 use tokio::join;
@@ -14,42 +15,42 @@ use uuid::Uuid;
 use crate::fixture::{Fixture, new_id};
 
 on_both_databases!(
-    the_same_work_is_not_queued_twice,
-    most_gain_comes_first_and_nothing_before_it_is_due,
+    the_same_action_is_not_queued_twice,
+    due_jobs_are_leased_in_the_order_of_their_priority,
     no_two_jobs_of_a_table_run_at_once,
     a_job_of_a_worker_that_died_is_taken_over,
-    a_job_that_kills_its_workers_is_given_up,
+    a_job_whose_workers_die_repeatedly_fails,
     an_earlier_attempt_is_refused,
-    progress_is_kept_and_a_wish_to_cancel_is_told,
-    a_cancelled_job_that_nobody_works_on_ends,
-    a_job_that_is_given_back_waits,
-    what_a_job_has_committed_is_kept_however_it_ends,
-    a_job_that_is_given_back_often_survives_the_death_of_a_worker,
+    heartbeats_store_progress_and_return_cancellations,
+    a_cancelled_job_without_a_worker_ends,
+    a_returned_job_waits,
+    the_result_of_a_job_is_kept_after_any_end,
+    returns_of_a_job_do_not_count_as_deaths_of_workers,
     ended_jobs_are_listed_and_pruned,
-    outputs_of_earlier_attempts_are_told,
+    outputs_of_earlier_attempts_are_listed,
     no_job_is_leased_twice,
-    no_job_of_a_paused_table_is_handed_out,
-    what_is_asked_for_takes_over_what_waits_by_itself,
-    the_last_jobs_of_an_action_are_known,
-    a_change_is_kept_with_the_job_that_runs,
-    only_the_last_successes_are_kept,
-    what_is_queued_for_a_table_can_be_given_up,
-    what_a_job_left_unfinished_is_told_to_the_next,
-    what_waits_by_itself_is_brought_up_to_date,
+    no_job_of_a_paused_table_is_leased,
+    a_requested_job_replaces_a_queued_automatic_job,
+    the_last_jobs_of_an_action_are_found,
+    a_change_is_recorded_with_the_running_job,
+    only_the_last_succeeded_jobs_are_kept,
+    queued_jobs_of_a_table_can_be_failed,
+    progress_of_an_unfinished_job_is_passed_to_the_next,
+    a_queued_automatic_job_is_updated,
 );
 
 const TERMS: LeaseTerms = LeaseTerms { lease_ms: 60_000, attempts_max: 3 };
 const EXPIRES_AT_ONCE: LeaseTerms = LeaseTerms { lease_ms: 0, attempts_max: 3 };
 
-struct Wanted {
+struct NewJob {
     table: TabularId,
     action: &'static str,
     priority: i64,
     due_ms: i64,
 }
 
-fn compact(table: TabularId) -> Wanted {
-    Wanted { table, action: "compact", priority: 0, due_ms: 0 }
+fn compact(table: TabularId) -> NewJob {
+    NewJob { table, action: "compact", priority: 0, due_ms: 0 }
 }
 
 fn table() -> TabularId {
@@ -57,19 +58,19 @@ fn table() -> TabularId {
 }
 
 /// Queues a job; returns its id if it was queued.
-async fn enqueue(fixture: &Fixture, wanted: &Wanted) -> Option<Uuid> {
+async fn enqueue(fixture: &Fixture, new_job: &NewJob) -> Option<Uuid> {
     let new = NewJobRow {
         job_id: new_id(),
         warehouse_id: fixture.warehouse_id,
-        tabular_id: wanted.table,
+        tabular_id: new_job.table,
         table_name: "main.ns.t",
-        action: wanted.action,
+        action: new_job.action,
         runner: Runner::Worker,
         options: r#"{"target-bytes":1}"#,
         reason: "many small files",
         requested_by: "alice",
-        priority: wanted.priority,
-        due_ms: wanted.due_ms,
+        priority: new_job.priority,
+        due_ms: new_job.due_ms,
     };
     let mut tx = fixture.write().await;
     let queued = jobs::queue::enqueue(&mut tx, &new).await.unwrap();
@@ -102,15 +103,15 @@ async fn find(fixture: &Fixture, job_id: Uuid) -> JobRow {
     jobs::find(&fixture.db, job_id).await.unwrap().unwrap()
 }
 
-fn held<'a>(job: &JobRow, worker: &'a str) -> JobLease<'a> {
+fn lease_of<'a>(job: &JobRow, worker: &'a str) -> JobLease<'a> {
     JobLease { runner: job.runner, job_id: job.job_id, worker, attempt: job.attempt }
 }
 
-async fn the_same_work_is_not_queued_twice(fixture: &Fixture) {
+async fn the_same_action_is_not_queued_twice(fixture: &Fixture) {
     let table = table();
     let first = enqueue(fixture, &compact(table)).await.unwrap();
     assert_eq!(enqueue(fixture, &compact(table)).await, None);
-    assert!(enqueue(fixture, &Wanted { action: "expire-snapshots", ..compact(table) }).await.is_some());
+    assert!(enqueue(fixture, &NewJob { action: "expire-snapshots", ..compact(table) }).await.is_some());
     assert!(enqueue(fixture, &compact(TabularId(new_id()))).await.is_some());
 
     let job = find(fixture, first).await;
@@ -123,14 +124,14 @@ async fn the_same_work_is_not_queued_twice(fixture: &Fixture) {
     let job = lease(fixture, "w", TERMS).await.unwrap();
     assert_eq!(job.job_id, first);
     assert_eq!(enqueue(fixture, &compact(table)).await, None);
-    assert!(finish(fixture, held(&job, "w"), JobOutcome::Succeeded("{}")).await);
+    assert!(finish(fixture, lease_of(&job, "w"), JobOutcome::Succeeded("{}")).await);
     assert!(enqueue(fixture, &compact(table)).await.is_some());
 }
 
-async fn most_gain_comes_first_and_nothing_before_it_is_due(fixture: &Fixture) {
+async fn due_jobs_are_leased_in_the_order_of_their_priority(fixture: &Fixture) {
     let small = enqueue(fixture, &compact(table())).await.unwrap();
-    let large = enqueue(fixture, &Wanted { priority: 9, ..compact(table()) }).await.unwrap();
-    enqueue(fixture, &Wanted { priority: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
+    let large = enqueue(fixture, &NewJob { priority: 9, ..compact(table()) }).await.unwrap();
+    enqueue(fixture, &NewJob { priority: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
     assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, large);
     assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, small);
     assert_eq!(lease(fixture, "w", TERMS).await, None);
@@ -139,24 +140,24 @@ async fn most_gain_comes_first_and_nothing_before_it_is_due(fixture: &Fixture) {
 async fn no_two_jobs_of_a_table_run_at_once(fixture: &Fixture) {
     let table = table();
     let first = enqueue(fixture, &compact(table)).await.unwrap();
-    let second = enqueue(fixture, &Wanted { action: "expire-snapshots", ..compact(table) }).await.unwrap();
+    let second = enqueue(fixture, &NewJob { action: "expire-snapshots", ..compact(table) }).await.unwrap();
     let job = lease(fixture, "one", TERMS).await.unwrap();
     assert_eq!(job.job_id, first);
     assert_eq!(lease(fixture, "two", TERMS).await, None);
-    assert!(finish(fixture, held(&job, "one"), JobOutcome::Failed("broken", None)).await);
+    assert!(finish(fixture, lease_of(&job, "one"), JobOutcome::Failed("broken", None)).await);
     assert_eq!(lease(fixture, "two", TERMS).await.unwrap().job_id, second);
 }
 
 async fn a_job_of_a_worker_that_died_is_taken_over(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
-    enqueue(fixture, &Wanted { priority: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
+    enqueue(fixture, &NewJob { priority: 99, due_ms: i64::MAX, ..compact(table()) }).await.unwrap();
     let first = lease(fixture, "one", EXPIRES_AT_ONCE).await.unwrap();
     let second = lease(fixture, "two", TERMS).await.unwrap();
     assert_eq!((second.job_id, second.attempt, second.worker.as_deref()), (job_id, 2, Some("two")));
     assert_eq!(second.started_ms, first.started_ms);
 }
 
-async fn a_job_that_kills_its_workers_is_given_up(fixture: &Fixture) {
+async fn a_job_whose_workers_die_repeatedly_fails(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     for attempt in 1..=3 {
         assert_eq!(lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap().attempt, attempt);
@@ -175,34 +176,34 @@ async fn an_earlier_attempt_is_refused(fixture: &Fixture) {
     let second = lease(fixture, "w", TERMS).await.unwrap();
     let before = find(fixture, job_id).await;
 
-    let stale = held(&first, "w");
+    let stale = lease_of(&first, "w");
     let mut tx = fixture.write().await;
     assert_eq!(jobs::lease::extend(&mut tx, stale, 60_000, (Some("{}"), None)).await.unwrap(), None);
     assert!(!jobs::lease::give_back(&mut tx, stale, 0, ("broken", None)).await.unwrap());
     assert!(!jobs::lease::finish(&mut tx, stale, JobOutcome::Succeeded("{}")).await.unwrap());
     assert!(!jobs::outputs::add_outputs(&mut tx, stale, &["a".to_owned()]).await.unwrap());
     assert!(
-        !jobs::lease::finish(&mut tx, held(&second, "other"), JobOutcome::Cancelled(None)).await.unwrap()
+        !jobs::lease::finish(&mut tx, lease_of(&second, "other"), JobOutcome::Cancelled(None)).await.unwrap()
     );
     tx.commit().await.unwrap();
     assert_eq!(find(fixture, job_id).await, before);
 
-    assert!(finish(fixture, held(&second, "w"), JobOutcome::Succeeded(r#"{"files":3}"#)).await);
+    assert!(finish(fixture, lease_of(&second, "w"), JobOutcome::Succeeded(r#"{"files":3}"#)).await);
     let job = find(fixture, job_id).await;
     assert_eq!((job.state, job.result.as_deref()), (JobState::Succeeded, Some(r#"{"files":3}"#)));
     // A job can be completed only once.
-    assert!(!finish(fixture, held(&second, "w"), JobOutcome::Failed("x", None)).await);
+    assert!(!finish(fixture, lease_of(&second, "w"), JobOutcome::Failed("x", None)).await);
 }
 
-async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
+async fn heartbeats_store_progress_and_return_cancellations(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     let job = lease(fixture, "w", TERMS).await.unwrap();
-    let lease = held(&job, "w");
+    let lease = lease_of(&job, "w");
     let extend = async |progress| {
         let mut tx = fixture.write().await;
-        let told = jobs::lease::extend(&mut tx, lease, 60_000, (progress, None)).await.unwrap();
+        let is_cancelled = jobs::lease::extend(&mut tx, lease, 60_000, (progress, None)).await.unwrap();
         tx.commit().await.unwrap();
-        told
+        is_cancelled
     };
     assert_eq!(extend(Some(r#"{"done":1}"#)).await, Some(false));
     assert_eq!(extend(None).await, Some(false));
@@ -216,7 +217,7 @@ async fn progress_is_kept_and_a_wish_to_cancel_is_told(fixture: &Fixture) {
     assert_eq!(cancel(fixture, new_id()).await, CancelJob::Missing);
 }
 
-async fn a_cancelled_job_that_nobody_works_on_ends(fixture: &Fixture) {
+async fn a_cancelled_job_without_a_worker_ends(fixture: &Fixture) {
     let queued = enqueue(fixture, &compact(table())).await.unwrap();
     assert_eq!(cancel(fixture, queued).await, CancelJob::Cancelled);
     let abandoned = enqueue(fixture, &compact(table())).await.unwrap();
@@ -230,12 +231,12 @@ async fn a_cancelled_job_that_nobody_works_on_ends(fixture: &Fixture) {
     }
 }
 
-async fn a_job_that_is_given_back_waits(fixture: &Fixture) {
+async fn a_returned_job_waits(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     let job = lease(fixture, "w", TERMS).await.unwrap();
     let mut tx = fixture.write().await;
     assert!(
-        jobs::lease::give_back(&mut tx, held(&job, "w"), i64::MAX, ("no disk left", None)).await.unwrap()
+        jobs::lease::give_back(&mut tx, lease_of(&job, "w"), i64::MAX, ("no disk left", None)).await.unwrap()
     );
     tx.commit().await.unwrap();
     assert_eq!(lease(fixture, "w", TERMS).await, None);
@@ -243,12 +244,14 @@ async fn a_job_that_is_given_back_waits(fixture: &Fixture) {
     assert_eq!((job.state, job.error.as_deref()), (JobState::Queued, Some("no disk left")));
 }
 
-async fn a_job_that_is_given_back_often_survives_the_death_of_a_worker(fixture: &Fixture) {
+async fn returns_of_a_job_do_not_count_as_deaths_of_workers(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     for _ in 0..TERMS.attempts_max {
         let job = lease(fixture, "w", TERMS).await.unwrap();
         let mut tx = fixture.write().await;
-        assert!(jobs::lease::give_back(&mut tx, held(&job, "w"), 0, ("no disk left", None)).await.unwrap());
+        assert!(
+            jobs::lease::give_back(&mut tx, lease_of(&job, "w"), 0, ("no disk left", None)).await.unwrap()
+        );
         tx.commit().await.unwrap();
     }
     // Each worker has died when the next one asks.
@@ -261,31 +264,37 @@ async fn a_job_that_is_given_back_often_survives_the_death_of_a_worker(fixture: 
     assert_eq!((job.state, job.error.as_deref()), (JobState::Failed, Some(error.as_str())));
 }
 
-async fn what_a_job_has_committed_is_kept_however_it_ends(fixture: &Fixture) {
+async fn the_result_of_a_job_is_kept_after_any_end(fixture: &Fixture) {
     const RESULT: &str = r#"{"committed":true}"#;
     let next = async |terms| {
         let job_id = enqueue(fixture, &compact(table())).await.unwrap();
         let job = lease(fixture, "w", terms).await.unwrap();
         let mut tx = fixture.write().await;
         let lease_ms = terms.lease_ms;
-        jobs::lease::extend(&mut tx, held(&job, "w"), lease_ms, (None, Some(RESULT))).await.unwrap().unwrap();
-        jobs::lease::extend(&mut tx, held(&job, "w"), lease_ms, (Some("{}"), None)).await.unwrap().unwrap();
+        jobs::lease::extend(&mut tx, lease_of(&job, "w"), lease_ms, (None, Some(RESULT)))
+            .await
+            .unwrap()
+            .unwrap();
+        jobs::lease::extend(&mut tx, lease_of(&job, "w"), lease_ms, (Some("{}"), None))
+            .await
+            .unwrap()
+            .unwrap();
         tx.commit().await.unwrap();
         (job_id, job)
     };
     let result = async |job_id| find(fixture, job_id).await.result;
     for outcome in [JobOutcome::Failed("x", None), JobOutcome::Cancelled(None)] {
         let (job_id, job) = next(TERMS).await;
-        assert!(finish(fixture, held(&job, "w"), outcome).await);
+        assert!(finish(fixture, lease_of(&job, "w"), outcome).await);
         assert_eq!(result(job_id).await.as_deref(), Some(RESULT));
     }
     let (_, job) = next(TERMS).await;
     let mut tx = fixture.write().await;
-    assert!(jobs::lease::give_back(&mut tx, held(&job, "w"), 0, ("x", None)).await.unwrap());
+    assert!(jobs::lease::give_back(&mut tx, lease_of(&job, "w"), 0, ("x", None)).await.unwrap());
     tx.commit().await.unwrap();
     let job = lease(fixture, "w", TERMS).await.unwrap();
     assert_eq!(job.result.as_deref(), Some(RESULT));
-    assert!(finish(fixture, held(&job, "w"), JobOutcome::Succeeded("{}")).await);
+    assert!(finish(fixture, lease_of(&job, "w"), JobOutcome::Succeeded("{}")).await);
     assert_eq!(result(job.job_id).await.as_deref(), Some("{}"));
     // A worker that died.
     let (job_id, _) = next(EXPIRES_AT_ONCE).await;
@@ -296,8 +305,8 @@ async fn what_a_job_has_committed_is_kept_however_it_ends(fixture: &Fixture) {
 async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
     let (one, other) = (table(), table());
     let mut ids = Vec::new();
-    for wanted in [compact(one), compact(other), Wanted { action: "expire-snapshots", ..compact(one) }] {
-        ids.push(enqueue(fixture, &wanted).await.unwrap());
+    for new_job in [compact(one), compact(other), NewJob { action: "expire-snapshots", ..compact(one) }] {
+        ids.push(enqueue(fixture, &new_job).await.unwrap());
     }
     let list = async |filter| {
         let jobs = jobs::list(&fixture.db, filter, 2).await.unwrap();
@@ -315,8 +324,8 @@ async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
     );
 
     let mut tx = fixture.write().await;
-    assert!(jobs::outputs::add_outputs(&mut tx, held(&job, "w"), &["a".to_owned()]).await.unwrap());
-    assert!(jobs::lease::finish(&mut tx, held(&job, "w"), JobOutcome::Failed("x", None)).await.unwrap());
+    assert!(jobs::outputs::add_outputs(&mut tx, lease_of(&job, "w"), &["a".to_owned()]).await.unwrap());
+    assert!(jobs::lease::finish(&mut tx, lease_of(&job, "w"), JobOutcome::Failed("x", None)).await.unwrap());
     tx.commit().await.unwrap();
     // Files of the job may still exist.
     let prune = async |before_ms| {
@@ -334,13 +343,13 @@ async fn ended_jobs_are_listed_and_pruned(fixture: &Fixture) {
     assert_eq!(jobs::find(&fixture.db, job.job_id).await.unwrap(), None);
 }
 
-async fn outputs_of_earlier_attempts_are_told(fixture: &Fixture) {
+async fn outputs_of_earlier_attempts_are_listed(fixture: &Fixture) {
     let job_id = enqueue(fixture, &compact(table())).await.unwrap();
     let first = lease(fixture, "one", EXPIRES_AT_ONCE).await.unwrap();
     let add = async |job: &JobRow, worker, paths: &[&str]| {
         let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
         let mut tx = fixture.write().await;
-        assert!(jobs::outputs::add_outputs(&mut tx, held(job, worker), &paths).await.unwrap());
+        assert!(jobs::outputs::add_outputs(&mut tx, lease_of(job, worker), &paths).await.unwrap());
         tx.commit().await.unwrap();
     };
     add(&first, "one", &["b", "a", "😀"]).await;
@@ -361,7 +370,7 @@ async fn no_job_is_leased_twice(fixture: &Fixture) {
     let tables: Vec<_> = (0..8).map(|_| table()).collect();
     for action in ["compact", "expire-snapshots"] {
         for table in &tables {
-            enqueue(fixture, &Wanted { action, ..compact(*table) }).await.unwrap();
+            enqueue(fixture, &NewJob { action, ..compact(*table) }).await.unwrap();
         }
     }
     let drain = async |worker: &'static str| {
@@ -386,14 +395,14 @@ async fn no_job_is_leased_twice(fixture: &Fixture) {
     assert_eq!((leased.len(), distinct.len()), (8, 8));
 }
 
-async fn no_job_of_a_paused_table_is_handed_out(fixture: &Fixture) {
-    let (paused, silent) = (table(), table());
-    enqueue(fixture, &Wanted { priority: 9, ..compact(silent) }).await.unwrap();
+async fn no_job_of_a_paused_table_is_leased(fixture: &Fixture) {
+    let (paused, abandoned_table) = (table(), table());
+    enqueue(fixture, &NewJob { priority: 9, ..compact(abandoned_table) }).await.unwrap();
     let abandoned = lease(fixture, "gone", EXPIRES_AT_ONCE).await.unwrap();
-    let waiting = enqueue(fixture, &Wanted { priority: 9, ..compact(paused) }).await.unwrap();
+    let waiting = enqueue(fixture, &NewJob { priority: 9, ..compact(paused) }).await.unwrap();
     let other = enqueue(fixture, &compact(table())).await.unwrap();
     let mut tx = fixture.write().await;
-    for table in [paused, silent] {
+    for table in [paused, abandoned_table] {
         policies::pause(&mut tx, table, "a migration", "alice").await.unwrap();
     }
     tx.commit().await.unwrap();
@@ -403,7 +412,7 @@ async fn no_job_of_a_paused_table_is_handed_out(fixture: &Fixture) {
     assert_eq!(find(fixture, waiting).await.state, JobState::Queued);
 
     let mut tx = fixture.write().await;
-    for table in [paused, silent] {
+    for table in [paused, abandoned_table] {
         assert!(policies::resume(&mut tx, table).await.unwrap());
     }
     tx.commit().await.unwrap();
@@ -411,9 +420,9 @@ async fn no_job_of_a_paused_table_is_handed_out(fixture: &Fixture) {
     assert_eq!(lease(fixture, "w", TERMS).await.unwrap().job_id, waiting);
 }
 
-async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
+async fn a_requested_job_replaces_a_queued_automatic_job(fixture: &Fixture) {
     let table = table();
-    let first = enqueue(fixture, &Wanted { due_ms: i64::MAX, ..compact(table) }).await.unwrap();
+    let first = enqueue(fixture, &NewJob { due_ms: i64::MAX, ..compact(table) }).await.unwrap();
     let new = NewJobRow {
         job_id: new_id(),
         warehouse_id: fixture.warehouse_id,
@@ -422,18 +431,18 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
         action: "compact",
         runner: Runner::Worker,
         options: "{}",
-        reason: "asked for",
+        reason: "requested",
         requested_by: "bob",
         priority: 7,
         due_ms: 1,
     };
     let take_over = async |new: &NewJobRow<'_>, from| {
         let mut tx = fixture.write().await;
-        let taken = jobs::queue::take_over(&mut tx, new, from).await.unwrap();
+        let job_id = jobs::queue::take_over(&mut tx, new, from).await.unwrap();
         tx.commit().await.unwrap();
-        taken
+        job_id
     };
-    assert_eq!(take_over(&new, "somebody else").await, None);
+    assert_eq!(take_over(&new, "another caller").await, None);
     assert_eq!(take_over(&NewJobRow { action: "evaluate", ..new }, "alice").await, None);
     assert_eq!(take_over(&new, "alice").await, Some(first));
     let job = lease(fixture, "w", TERMS).await.unwrap();
@@ -443,13 +452,13 @@ async fn what_is_asked_for_takes_over_what_waits_by_itself(fixture: &Fixture) {
     );
     assert_eq!(
         (job.options.as_str(), job.reason.as_str(), job.requested_by.as_str()),
-        ("{}", "asked for", "bob")
+        ("{}", "requested", "bob")
     );
     // By now the job is leased by a worker.
     assert_eq!(take_over(&new, "bob").await, None);
 }
 
-async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
+async fn the_last_jobs_of_an_action_are_found(fixture: &Fixture) {
     let (table, other) = (table(), table());
     let mut ids = Vec::new();
     for outcome in
@@ -457,7 +466,7 @@ async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
     {
         ids.push(enqueue(fixture, &compact(table)).await.unwrap());
         let job = lease(fixture, "w", TERMS).await.unwrap();
-        assert!(finish(fixture, held(&job, "w"), outcome).await);
+        assert!(finish(fixture, lease_of(&job, "w"), outcome).await);
     }
     let last = async |table, action, state| {
         let found = jobs::find_last(&fixture.db, table, action, state).await.unwrap();
@@ -469,71 +478,72 @@ async fn the_last_jobs_of_an_action_are_known(fixture: &Fixture) {
     assert_eq!(last(table, "evaluate", None).await, None);
     assert_eq!(last(other, "compact", None).await, None);
 
-    let ends = async |limit| jobs::list_ends(&fixture.db, table, "compact", limit).await.unwrap();
+    let list_finished =
+        async |limit| jobs::list_finished(&fixture.db, table, "compact", limit).await.unwrap();
     let jobs = [find(fixture, ids[2]).await, find(fixture, ids[0]).await];
-    let told = jobs.map(|JobRow { state, attempt, started_ms, finished_ms, .. }| End {
+    let finished = jobs.map(|JobRow { state, attempt, started_ms, finished_ms, .. }| FinishedJob {
         state,
         attempt,
         started_ms,
         finished_ms,
     });
-    assert_eq!(ends(9).await, told);
-    assert_eq!(ends(1).await, told[..1]);
-    assert_eq!(told[0].state, JobState::Failed);
+    assert_eq!(list_finished(9).await, finished);
+    assert_eq!(list_finished(1).await, finished[..1]);
+    assert_eq!(finished[0].state, JobState::Failed);
 
-    let evaluate = enqueue(fixture, &Wanted { action: "evaluate", ..compact(table) }).await.unwrap();
+    let evaluate = enqueue(fixture, &NewJob { action: "evaluate", ..compact(table) }).await.unwrap();
     let again = enqueue(fixture, &compact(table)).await.unwrap();
     enqueue(fixture, &compact(other)).await.unwrap();
-    assert_eq!(ends(9).await, told);
+    assert_eq!(list_finished(9).await, finished);
     lease(fixture, "w", TERMS).await.unwrap();
     let open = jobs::list_open(&fixture.db, table).await.unwrap();
     let open: BTreeSet<_> = open.iter().map(|job| (job.job_id, job.state.as_str())).collect();
     assert_eq!(open, BTreeSet::from([(evaluate, "running"), (again, "queued")]));
 }
 
-async fn a_change_is_kept_with_the_job_that_runs(fixture: &Fixture) {
+async fn a_change_is_recorded_with_the_running_job(fixture: &Fixture) {
     let table = table();
-    let note = async |action, changed_ms| {
+    let note_change = async |action, changed_ms| {
         let mut tx = fixture.write().await;
-        let noted = jobs::queue::note_change(&mut tx, table, action, changed_ms).await.unwrap();
+        let recorded = jobs::queue::note_change(&mut tx, table, action, changed_ms).await.unwrap();
         tx.commit().await.unwrap();
-        noted
+        recorded
     };
     let known = async |job_id| {
         let mut tx = fixture.write().await;
         jobs::queue::find_change(&mut tx, job_id).await.unwrap()
     };
-    assert!(!note("compact", 1).await);
+    assert!(!note_change("compact", 1).await);
     let job_id = enqueue(fixture, &compact(table)).await.unwrap();
-    assert!(note("compact", 2).await);
+    assert!(note_change("compact", 2).await);
     assert_eq!(known(job_id).await, None);
     let first = lease(fixture, "w", EXPIRES_AT_ONCE).await.unwrap();
     assert_eq!(first.job_id, job_id);
     for changed_ms in [3, 4] {
-        assert!(note("compact", changed_ms).await);
+        assert!(note_change("compact", changed_ms).await);
     }
-    assert!(!note("evaluate", 5).await);
+    assert!(!note_change("evaluate", 5).await);
     assert_eq!(known(job_id).await, Some(3));
     // A new attempt sees the change.
     let second = lease(fixture, "w", TERMS).await.unwrap();
     assert_eq!(known(job_id).await, None);
-    assert!(finish(fixture, held(&second, "w"), JobOutcome::Cancelled(None)).await);
-    assert!(!note("compact", 6).await);
+    assert!(finish(fixture, lease_of(&second, "w"), JobOutcome::Cancelled(None)).await);
+    assert!(!note_change("compact", 6).await);
 }
 
-async fn only_the_last_successes_are_kept(fixture: &Fixture) {
+async fn only_the_last_succeeded_jobs_are_kept(fixture: &Fixture) {
     let (one, other) = (table(), table());
     let mut ids = Vec::new();
-    for wanted in [compact(one), Wanted { action: "evaluate", ..compact(one) }, compact(other)] {
+    for new_job in [compact(one), NewJob { action: "evaluate", ..compact(one) }, compact(other)] {
         for outcome in [
             JobOutcome::Succeeded("{}"),
             JobOutcome::Failed("x", None),
             JobOutcome::Succeeded("{}"),
             JobOutcome::Succeeded("{}"),
         ] {
-            ids.push(enqueue(fixture, &wanted).await.unwrap());
+            ids.push(enqueue(fixture, &new_job).await.unwrap());
             let job = lease(fixture, "w", TERMS).await.unwrap();
-            assert!(finish(fixture, held(&job, "w"), outcome).await);
+            assert!(finish(fixture, lease_of(&job, "w"), outcome).await);
         }
     }
     let mut tx = fixture.write().await;
@@ -545,12 +555,12 @@ async fn only_the_last_successes_are_kept(fixture: &Fixture) {
     }
 }
 
-async fn what_is_queued_for_a_table_can_be_given_up(fixture: &Fixture) {
+async fn queued_jobs_of_a_table_can_be_failed(fixture: &Fixture) {
     let (one, other) = (table(), table());
-    let running = enqueue(fixture, &Wanted { priority: 9, ..compact(one) }).await.unwrap();
+    let running = enqueue(fixture, &NewJob { priority: 9, ..compact(one) }).await.unwrap();
     lease(fixture, "w", TERMS).await.unwrap();
-    let queued = enqueue(fixture, &Wanted { action: "evaluate", ..compact(one) }).await.unwrap();
-    let of_other = enqueue(fixture, &compact(other)).await.unwrap();
+    let queued = enqueue(fixture, &NewJob { action: "evaluate", ..compact(one) }).await.unwrap();
+    let other_queued = enqueue(fixture, &compact(other)).await.unwrap();
     let mut tx = fixture.write().await;
     jobs::queue::fail_queued(&mut tx, one, "its table was dropped").await.unwrap();
     tx.commit().await.unwrap();
@@ -558,43 +568,43 @@ async fn what_is_queued_for_a_table_can_be_given_up(fixture: &Fixture) {
     assert_eq!((failed.state, failed.error.as_deref()), (JobState::Failed, Some("its table was dropped")));
     assert!(failed.finished_ms.is_some());
     assert_eq!(find(fixture, running).await.state, JobState::Running);
-    assert_eq!(find(fixture, of_other).await.state, JobState::Queued);
+    assert_eq!(find(fixture, other_queued).await.state, JobState::Queued);
 }
 
-async fn what_a_job_left_unfinished_is_told_to_the_next(fixture: &Fixture) {
-    const TOLD: &str = r#"{"note":"x"}"#;
+async fn progress_of_an_unfinished_job_is_passed_to_the_next(fixture: &Fixture) {
+    const PROGRESS: &str = r#"{"note":"x"}"#;
     let table = table();
-    let next = async |outcome: Option<JobOutcome<'_>>, told: Option<&str>| {
+    let next = async |outcome: Option<JobOutcome<'_>>, progress: Option<&str>| {
         enqueue(fixture, &compact(table)).await.unwrap();
         let job = lease(fixture, "w", TERMS).await.unwrap();
         let mut tx = fixture.write().await;
         let unfinished = jobs::lease::find_unfinished(&mut tx, &job).await.unwrap();
-        jobs::lease::extend(&mut tx, held(&job, "w"), 1_000, (told, None)).await.unwrap().unwrap();
+        jobs::lease::extend(&mut tx, lease_of(&job, "w"), 1_000, (progress, None)).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         match outcome {
-            Some(outcome) => assert!(finish(fixture, held(&job, "w"), outcome).await),
+            Some(outcome) => assert!(finish(fixture, lease_of(&job, "w"), outcome).await),
             None => assert_eq!(cancel(fixture, job.job_id).await, CancelJob::Wanted),
         }
         unfinished
     };
-    assert_eq!(next(Some(JobOutcome::Failed("x", None)), Some(TOLD)).await, None);
+    assert_eq!(next(Some(JobOutcome::Failed("x", None)), Some(PROGRESS)).await, None);
     // Jobs that never ran do not count, nor do those of other actions or other tables.
     let queued = enqueue(fixture, &compact(table)).await.unwrap();
     assert_eq!(cancel(fixture, queued).await, CancelJob::Cancelled);
-    for other in [Wanted { action: "evaluate", ..compact(table) }, compact(self::table())] {
+    for other in [NewJob { action: "evaluate", ..compact(table) }, compact(self::table())] {
         enqueue(fixture, &other).await.unwrap();
         let job = lease(fixture, "w", TERMS).await.unwrap();
-        assert!(finish(fixture, held(&job, "w"), JobOutcome::Succeeded("{}")).await);
+        assert!(finish(fixture, lease_of(&job, "w"), JobOutcome::Succeeded("{}")).await);
     }
-    assert_eq!(next(Some(JobOutcome::Cancelled(None)), Some(TOLD)).await.as_deref(), Some(TOLD));
-    assert_eq!(next(Some(JobOutcome::Succeeded("{}")), Some(TOLD)).await.as_deref(), Some(TOLD));
-    assert_eq!(next(None, Some(TOLD)).await, None);
+    assert_eq!(next(Some(JobOutcome::Cancelled(None)), Some(PROGRESS)).await.as_deref(), Some(PROGRESS));
+    assert_eq!(next(Some(JobOutcome::Succeeded("{}")), Some(PROGRESS)).await.as_deref(), Some(PROGRESS));
+    assert_eq!(next(None, Some(PROGRESS)).await, None);
 }
 
-async fn what_waits_by_itself_is_brought_up_to_date(fixture: &Fixture) {
+async fn a_queued_automatic_job_is_updated(fixture: &Fixture) {
     let table = table();
-    let wanted = Wanted { due_ms: 5_000, ..compact(table) };
-    let job_id = enqueue(fixture, &wanted).await.unwrap();
+    let new_job = NewJob { due_ms: 5_000, ..compact(table) };
+    let job_id = enqueue(fixture, &new_job).await.unwrap();
     let new = |due_ms| NewJobRow {
         job_id: new_id(),
         warehouse_id: fixture.warehouse_id,

@@ -8,7 +8,7 @@ use crate::fixture::{Fixture, new_id};
 on_both_databases!(
     a_policy_is_kept_for_its_scope_alone,
     every_change_of_a_policy_counts,
-    a_pause_lasts_until_it_is_ended,
+    a_pause_lasts_until_the_table_is_resumed,
 );
 
 async fn put(fixture: &Fixture, scope: MaintenanceScopeId, document: &str, by: &str) -> i64 {
@@ -55,7 +55,7 @@ async fn every_change_of_a_policy_counts(fixture: &Fixture) {
     assert!(policy.updated_ms > 0);
 }
 
-async fn a_pause_lasts_until_it_is_ended(fixture: &Fixture) {
+async fn a_pause_lasts_until_the_table_is_resumed(fixture: &Fixture) {
     let table = TabularId(new_id());
     assert_eq!(policies::find_pause(&fixture.db, table).await.unwrap(), None);
     for reason in ["a migration", "another reason"] {

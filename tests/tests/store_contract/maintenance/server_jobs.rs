@@ -15,16 +15,16 @@ use crate::fixture::{Fixture, new_id};
 
 on_both_databases!(
     the_longest_due_job_comes_first,
-    a_leased_job_comes_back_when_its_lease_ends,
+    a_job_can_be_leased_again_when_its_lease_expires,
     a_server_that_lost_its_lease_is_refused,
-    a_failed_job_waits_and_says_why,
-    progress_outlives_the_server,
+    a_failed_job_waits_with_its_error,
+    progress_survives_a_restart_of_the_server,
     no_job_is_leased_twice,
-    leases_of_a_process_that_is_gone_are_taken_back,
+    jobs_leased_by_an_ended_process_are_queued_again,
     a_worker_does_not_get_jobs_of_the_server,
     a_worker_cannot_change_a_job_of_the_server,
     neither_a_pause_nor_a_running_job_delays_a_job_of_the_server,
-    jobs_of_the_server_are_never_given_up,
+    jobs_of_the_server_never_fail,
     a_job_of_the_server_cannot_be_cancelled,
     a_job_of_the_server_ends_with_success_only,
 );
@@ -101,7 +101,7 @@ async fn the_longest_due_job_comes_first(fixture: &Fixture) {
     assert_eq!(lease(fixture, "s", 60_000).await, None);
 }
 
-async fn a_leased_job_comes_back_when_its_lease_ends(fixture: &Fixture) {
+async fn a_job_can_be_leased_again_when_its_lease_expires(fixture: &Fixture) {
     let job_id = enqueue(fixture, 1).await;
     lease(fixture, "one", 0).await.unwrap();
     let job = lease(fixture, "two", 60_000).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_server_that_lost_its_lease_is_refused(fixture: &Fixture) {
     assert_eq!(find(fixture, job_id).await.state, JobState::Succeeded);
 }
 
-async fn a_failed_job_waits_and_says_why(fixture: &Fixture) {
+async fn a_failed_job_waits_with_its_error(fixture: &Fixture) {
     let job_id = enqueue(fixture, 1).await;
     let job = lease(fixture, "s", 60_000).await.unwrap();
     let mut tx = fixture.write().await;
@@ -148,7 +148,7 @@ async fn a_failed_job_waits_and_says_why(fixture: &Fixture) {
     );
 }
 
-async fn progress_outlives_the_server(fixture: &Fixture) {
+async fn progress_survives_a_restart_of_the_server(fixture: &Fixture) {
     enqueue(fixture, 1).await;
     let job = lease(fixture, "one", 60_000).await.unwrap();
     let extend = async |lease_ms, progress| {
@@ -183,7 +183,7 @@ async fn no_job_is_leased_twice(fixture: &Fixture) {
     assert_eq!(leased.into_iter().collect::<BTreeSet<_>>(), enqueued);
 }
 
-async fn leases_of_a_process_that_is_gone_are_taken_back(fixture: &Fixture) {
+async fn jobs_leased_by_an_ended_process_are_queued_again(fixture: &Fixture) {
     let job_id = enqueue(fixture, 1).await;
     let later = enqueue(fixture, i64::MAX).await;
     enqueue_for(fixture, Runner::Worker, TabularId(new_id()), 1).await;
@@ -251,7 +251,7 @@ async fn neither_a_pause_nor_a_running_job_delays_a_job_of_the_server(fixture: &
     assert_eq!(find(fixture, running.job_id).await.state, JobState::Running);
 }
 
-async fn jobs_of_the_server_are_never_given_up(fixture: &Fixture) {
+async fn jobs_of_the_server_never_fail(fixture: &Fixture) {
     let job_id = enqueue(fixture, 1).await;
     for attempt in 1..=20 {
         let job = lease(fixture, "s", 0).await.unwrap();

@@ -24,9 +24,9 @@ use crate::fixture::Fixture;
 use catalog_server::work::CpuSlots;
 
 on_both_databases!(
-    tables_that_were_not_looked_at_for_long_are_due,
-    a_sweep_goes_through_all_pages,
-    what_is_paused_or_no_table_is_left_out,
+    tables_without_a_recent_evaluation_are_due,
+    a_sweep_covers_all_pages,
+    paused_tables_and_views_are_skipped,
 );
 
 const MINUTE_MS: i64 = 60_000;
@@ -58,7 +58,7 @@ async fn all_jobs(fixture: &Fixture) -> Vec<JobRow> {
 }
 
 /// Completes the next job.
-async fn work(fixture: &Fixture) -> JobRow {
+async fn finish_next_job(fixture: &Fixture) -> JobRow {
     let terms = LeaseTerms { lease_ms: MINUTE_MS, attempts_max: 1 };
     let now_ms = Clock::system().now_ms();
     let mut tx = fixture.db.write(now_ms).await.unwrap();
@@ -70,7 +70,7 @@ async fn work(fixture: &Fixture) -> JobRow {
 }
 
 /// Sets the times of all jobs back.
-async fn age(fixture: &Fixture, by_ms: i64) {
+async fn set_back_times(fixture: &Fixture, by_ms: i64) {
     let sql = AssertSqlSafe(format!(
         "UPDATE maintenance_jobs SET created_ms = created_ms - {by_ms}, started_ms = started_ms - {by_ms},
          finished_ms = finished_ms - {by_ms}"
@@ -86,7 +86,7 @@ async fn age(fixture: &Fixture, by_ms: i64) {
     }
 }
 
-async fn tables_that_were_not_looked_at_for_long_are_due(fixture: &Fixture) {
+async fn tables_without_a_recent_evaluation_are_due(fixture: &Fixture) {
     let namespace_id = fixture.namespace("ns").await;
     let table = fixture.table(namespace_id, "t").await;
     let schedule = schedule(fixture);
@@ -104,21 +104,21 @@ async fn tables_that_were_not_looked_at_for_long_are_due(fixture: &Fixture) {
         ("the table was not evaluated for a long time", "maintenance")
     );
     // Not while that job is queued, however old it is, nor soon after it.
-    age(fixture, 6 * MINUTE_MS).await;
+    set_back_times(fixture, 6 * MINUTE_MS).await;
     sweep(&schedule).await;
-    work(fixture).await;
-    age(fixture, -2 * MINUTE_MS).await;
+    finish_next_job(fixture).await;
+    set_back_times(fixture, -2 * MINUTE_MS).await;
     sweep(&schedule).await;
     assert_eq!(all_jobs(fixture).await.len(), 1);
     // But after a long time, and regardless of the result of the previous evaluation.
-    age(fixture, 2 * MINUTE_MS).await;
+    set_back_times(fixture, 2 * MINUTE_MS).await;
     sweep(&schedule).await;
     sweep(&schedule).await;
     assert_eq!(all_jobs(fixture).await.len(), 2);
-    assert_ne!(work(fixture).await.job_id, job.job_id);
+    assert_ne!(finish_next_job(fixture).await.job_id, job.job_id);
 }
 
-async fn a_sweep_goes_through_all_pages(fixture: &Fixture) {
+async fn a_sweep_covers_all_pages(fixture: &Fixture) {
     let namespace_id = fixture.namespace("ns").await;
     let mut tables = BTreeSet::new();
     // More than two pages.
@@ -133,14 +133,14 @@ async fn a_sweep_goes_through_all_pages(fixture: &Fixture) {
     assert_eq!(swept().await, tables);
     // The next sweep begins again with the first table.
     while jobs::list(&fixture.db, JobFilter::default(), 1).await.unwrap()[0].state.as_str() == "queued" {
-        work(fixture).await;
+        finish_next_job(fixture).await;
     }
-    age(fixture, 6 * MINUTE_MS).await;
+    set_back_times(fixture, 6 * MINUTE_MS).await;
     sweep(&schedule).await;
     assert_eq!(all_jobs(fixture).await.len(), 2 * tables.len());
 }
 
-async fn what_is_paused_or_no_table_is_left_out(fixture: &Fixture) {
+async fn paused_tables_and_views_are_skipped(fixture: &Fixture) {
     let namespace_id = fixture.namespace("ns").await;
     fixture.tabular(TabularKind::View, namespace_id, "v").await;
     let paused = fixture.table(namespace_id, "paused").await;

@@ -215,9 +215,9 @@ pub enum JobOutcome<'a> {
     Cancelled(Option<&'a str>),
 }
 
-/// End state and duration of a job.
+/// Job that succeeded or failed, with its duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct End {
+pub struct FinishedJob {
     /// End state: [`JobState::Succeeded`] or [`JobState::Failed`].
     #[sqlx(try_from = "String")]
     pub state: JobState,
@@ -271,8 +271,8 @@ pub const FIND_LAST: &str = concat!(
       ORDER BY job_id DESC LIMIT 1"
 );
 
-/// Statement of [`list_ends`].
-pub const LIST_ENDS: &str = "
+/// Statement of [`list_finished`].
+pub const LIST_FINISHED: &str = "
     SELECT state, attempt, started_ms, finished_ms FROM maintenance_jobs
     WHERE tabular_id = $1 AND action = $2 AND state IN ('succeeded', 'failed')
     ORDER BY job_id DESC LIMIT $3";
@@ -331,19 +331,22 @@ pub async fn find_last(
     fetch_optional!(db, query_as::<_, JobRow>(FIND_LAST).bind(tabular_id).bind(action).bind(state))
 }
 
-/// Returns the ends of up to `limit` jobs of an action of a table, newest first, without cancelled jobs.
+/// Returns up to `limit` jobs of an action of a table that succeeded or failed, newest first.
 ///
 /// # Errors
 ///
 /// Fails if the database does not answer or fails the query, or if a row contains a value that this version
 /// does not know ([`StoreError::Database`]).
-pub async fn list_ends(
+pub async fn list_finished(
     db: &Db,
     tabular_id: TabularId,
     action: &str,
     limit: u32,
-) -> Result<Vec<End>, StoreError> {
-    fetch_all!(db, query_as::<_, End>(LIST_ENDS).bind(tabular_id).bind(action).bind(i64::from(limit)))
+) -> Result<Vec<FinishedJob>, StoreError> {
+    fetch_all!(
+        db,
+        query_as::<_, FinishedJob>(LIST_FINISHED).bind(tabular_id).bind(action).bind(i64::from(limit))
+    )
 }
 
 /// Returns up to `limit` jobs, newest first.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::files::Left;
+use super::files::RowTotals;
 use super::rows::Rows;
 
 /// Table to be compacted.
@@ -21,10 +21,10 @@ pub struct Case {
     /// Deleted rows.
     pub deletes: Deletes,
     /// `true` if the memory of contenders is limited.
-    pub is_capped: bool,
+    pub is_memory_limited: bool,
     /// `true` if Firn compacts the table a second time with a limited rate of requests, as if each request
     /// took [`SLOW_MS`].
-    pub is_slowed: bool,
+    pub is_rate_limited: bool,
 }
 
 /// Choice of deleted rows, and of the delete files.
@@ -76,8 +76,8 @@ impl Case {
                 files: m1,
                 rows_each: M1_ROWS,
                 deletes: Deletes::None,
-                is_capped: false,
-                is_slowed: false,
+                is_memory_limited: false,
+                is_rate_limited: false,
             },
             Case {
                 id: "m2",
@@ -86,8 +86,8 @@ impl Case {
                 files: m2,
                 rows_each: M2_ROWS,
                 deletes: Deletes::Both,
-                is_capped: true,
-                is_slowed: false,
+                is_memory_limited: true,
+                is_rate_limited: false,
             },
             Case {
                 id: "m3",
@@ -97,8 +97,8 @@ impl Case {
                 files: m3.max(5),
                 rows_each: M3_ROWS * u64::from(m3) / u64::from(m3.max(5)),
                 deletes: Deletes::Keys { files: m3, each: M3_ROWS },
-                is_capped: true,
-                is_slowed: false,
+                is_memory_limited: true,
+                is_rate_limited: false,
             },
             Case {
                 id: "m6",
@@ -107,8 +107,8 @@ impl Case {
                 files: 5,
                 rows_each: M6_ROWS,
                 deletes: Deletes::None,
-                is_capped: false,
-                is_slowed: true,
+                is_memory_limited: false,
+                is_rate_limited: true,
             },
         ]
     }
@@ -127,13 +127,13 @@ impl Case {
     }
 
     /// Returns the number and the sum of the rows of a range that are not deleted.
-    pub fn left_of(&self, numbers: Range<u64>) -> Left {
-        let mut left = Left::default();
+    pub fn remaining_rows(&self, numbers: Range<u64>) -> RowTotals {
+        let mut remaining = RowTotals::default();
         for number in numbers.filter(|number| !self.is_deleted(*number)) {
-            left.rows += 1;
-            left.sum += i128::from(self.rows.summand(number));
+            remaining.rows += 1;
+            remaining.sum += i128::from(self.rows.summand(number));
         }
-        left
+        remaining
     }
 
     fn is_deleted(&self, number: u64) -> bool {

@@ -9,7 +9,7 @@ use table_core::manifest::data_file::DataFile;
 use tests::fixture;
 use tests::process::{self, Firn};
 
-use super::files::{Files, Left};
+use super::files::{Files, RowTotals};
 use super::measure::{self, Cost, Limits, Outcome};
 use super::rows::Rows;
 use super::table::{TARGET_BYTES, Table};
@@ -50,7 +50,7 @@ impl Action {
 /// # Errors
 ///
 /// Fails if the command fails for another reason than lack of memory or time, if nothing was committed, or if
-/// a part of the table was left out.
+/// a part of the table was skipped.
 pub fn firn(
     firn: &Firn,
     table: &Table,
@@ -60,9 +60,9 @@ pub fn firn(
 ) -> anyhow::Result<Outcome> {
     let binary = process::binary().to_str().context("a plain path")?;
     let name = format!("main.{}", table.qualified());
-    let words =
+    let arguments =
         ["maintain", "--once", "--json", "--table", &name, "--action", action.name(), "--uri", firn.root()];
-    let mut command: Vec<_> = std::iter::once(binary).chain(words).map(str::to_owned).collect();
+    let mut command: Vec<_> = std::iter::once(binary).chain(arguments).map(str::to_owned).collect();
     if let Some(requests) = pace {
         command.extend(["--requests-per-second".to_owned(), requests.to_string()]);
     }
@@ -71,7 +71,7 @@ pub fn firn(
         let reports: Value = serde_json::from_str(&cost.output)?;
         ensure!(reports[0]["committed"] == true, "nothing was committed: {reports}");
         let skipped = reports[0]["skipped"].as_array().is_some_and(|skipped| !skipped.is_empty());
-        ensure!(!skipped, "something was skipped: {reports}");
+        ensure!(!skipped, "a part of the table was skipped: {reports}");
     }
     Ok(outcome)
 }
@@ -136,8 +136,8 @@ pub fn duckdb(
 /// Fails if the command cannot be run, or fails for another reason than lack of time.
 pub fn copy(files: &Files, output: &Path, limits: &Limits) -> anyhow::Result<Outcome> {
     let copy = "cp -r --reflink=never \"$1\" \"$2\" && find \"$2\" -type f -exec sync {} +";
-    let places = [&files.folder, &output.to_owned()].map(|path: &PathBuf| path.display().to_string());
-    let command: Vec<_> = ["sh", "-c", copy, "sh"].map(str::to_owned).into_iter().chain(places).collect();
+    let paths = [&files.folder, &output.to_owned()].map(|path: &PathBuf| path.display().to_string());
+    let command: Vec<_> = ["sh", "-c", copy, "sh"].map(str::to_owned).into_iter().chain(paths).collect();
     measure::run(&command, limits)
 }
 
@@ -147,7 +147,7 @@ pub fn copy(files: &Files, output: &Path, limits: &Limits) -> anyhow::Result<Out
 /// # Errors
 ///
 /// Fails if the rows differ, deletes are left, or the script `clients/bench_check.py` cannot be run.
-pub fn check(firn: &Firn, source: &Source<'_>, rows: Rows, left: Left) -> anyhow::Result<()> {
+pub fn check(firn: &Firn, source: &Source<'_>, rows: Rows, remaining: RowTotals) -> anyhow::Result<()> {
     let mut command =
         std::process::Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/bench-python"));
     command.args(["bench_check.py", rows.summed()]);
@@ -156,11 +156,11 @@ pub fn check(firn: &Firn, source: &Source<'_>, rows: Rows, left: Left) -> anyhow
         Source::Folder(folder) => command.arg("--files").arg(folder.join("*.parquet")),
     };
     command.env("FIRN_URI", firn.root()).env("FIRN_WAREHOUSE", "main");
-    let answer = command.output().context("cannot run clients/bench-python")?;
-    ensure!(answer.status.success(), "cannot check: {}", String::from_utf8_lossy(&answer.stderr));
-    let found: Value = serde_json::from_slice(&answer.stdout)?;
-    let wanted = json!({ "rows": left.rows, "sum": left.sum.to_string() });
-    ensure!(found == wanted, "there should be {wanted}, but there is {found}");
+    let result = command.output().context("cannot run clients/bench-python")?;
+    ensure!(result.status.success(), "cannot check: {}", String::from_utf8_lossy(&result.stderr));
+    let found: Value = serde_json::from_slice(&result.stdout)?;
+    let expected = json!({ "rows": remaining.rows, "sum": remaining.sum.to_string() });
+    ensure!(found == expected, "the result is {found} instead of {expected}");
     Ok(())
 }
 

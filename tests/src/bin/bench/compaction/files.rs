@@ -37,12 +37,12 @@ pub struct Files {
     /// Equality delete files.
     pub equality: Vec<DataFile>,
     /// Rows that remain after applying deletes.
-    pub left: Left,
+    pub remaining: RowTotals,
 }
 
 /// Number of rows, and the sum of the column that identifies them.
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
-pub struct Left {
+pub struct RowTotals {
     /// Number of rows.
     pub rows: u64,
     /// Sum of the column [`Rows::summed`].
@@ -63,16 +63,16 @@ impl Files {
             let path = folder.join(format!("data/{number:05}.parquet"));
             let first = u64::from(number) * case.rows_each;
             let numbers = first..first + case.rows_each;
-            Ok((write_data(&path, case.rows, numbers.clone())?, case.left_of(numbers)))
+            Ok((write_data(&path, case.rows, numbers.clone())?, case.remaining_rows(numbers)))
         })?;
-        let mut left = Left::default();
+        let mut remaining = RowTotals::default();
         let mut data = Vec::new();
         for (file, part) in written {
-            left.rows += part.rows;
-            left.sum += part.sum;
+            remaining.rows += part.rows;
+            remaining.sum += part.sum;
             data.push(file);
         }
-        let mut files = Files { folder, data, positions: Vec::new(), equality: Vec::new(), left };
+        let mut files = Files { folder, data, positions: Vec::new(), equality: Vec::new(), remaining };
         match case.deletes {
             Deletes::None => {}
             Deletes::Both => {

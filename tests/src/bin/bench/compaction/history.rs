@@ -7,7 +7,7 @@ use table_core::commit::apply;
 use table_core::snapshot::change::{ChangeKind, FileChange};
 use tests::process::Firn;
 
-use super::files::{self, Left};
+use super::files::{self, RowTotals};
 use super::rows::Rows;
 use super::table::{self, Table};
 
@@ -22,7 +22,7 @@ const ROWS: u64 = 10;
 /// # Errors
 ///
 /// Fails if the table cannot be created, or its files cannot be planned, written or committed.
-pub async fn create(firn: &Firn, name: &str, snapshots: u32) -> anyhow::Result<(Table, Left, u64)> {
+pub async fn create(firn: &Firn, name: &str, snapshots: u32) -> anyhow::Result<(Table, RowTotals, u64)> {
     let rows = Rows::Keyed;
     let (table, mut metadata) = Table::create(firn, name, rows).await?;
     let (mut next, mut small, mut live) = (0, Vec::new(), 0);
@@ -55,5 +55,5 @@ pub async fn create(firn: &Firn, name: &str, snapshots: u32) -> anyhow::Result<(
     updates.push(json!({ "action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": snapshots }));
     table.post(firn, json!({ "requirements": [], "updates": updates }).to_string()).await?;
     let sum = (0..next).map(|number| i128::from(rows.summand(number))).sum();
-    Ok((table, Left { rows: next, sum }, live))
+    Ok((table, RowTotals { rows: next, sum }, live))
 }

@@ -28,7 +28,7 @@ pub struct Limits {
     /// Maximum data size of each process in bytes (`RLIMIT_DATA`); `None` for no limit.
     pub memory_bytes: Option<u64>,
     /// Maximum duration in seconds.
-    pub patience_seconds: u32,
+    pub timeout_seconds: u32,
     /// Folder for temporary files.
     pub scratch: PathBuf,
 }
@@ -66,7 +66,7 @@ pub fn run(command: &[String], limits: &Limits) -> anyhow::Result<Outcome> {
     let result = limits.scratch.join("measured.json");
     let mut measure = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/bench-measure"));
     measure.arg(&result).arg(limits.memory_bytes.unwrap_or(0).to_string());
-    measure.arg(limits.patience_seconds.to_string()).args(command);
+    measure.arg(limits.timeout_seconds.to_string()).args(command);
     // The working directory: Java virtual machines that run out of memory leave a report there.
     measure.current_dir(&limits.scratch);
     // Its own process group, so that it can be terminated together with the processes that it has started.
@@ -77,9 +77,9 @@ pub fn run(command: &[String], limits: &Limits) -> anyhow::Result<Outcome> {
     let ended = child.wait_with_output()?;
     reaper::unregister(id);
     let output = String::from_utf8_lossy(&ended.stdout).into_owned();
-    let said = format!("{output}{}", String::from_utf8_lossy(&ended.stderr));
+    let output_and_errors = format!("{output}{}", String::from_utf8_lossy(&ended.stderr));
     if !ended.status.success() {
-        bail!("clients/bench-measure: {}", last_lines(&said));
+        bail!("clients/bench-measure: {}", last_lines(&output_and_errors));
     }
     let measured: Value = serde_json::from_slice(&fs::read(&result)?)?;
     if measured["is-late"] == true {
@@ -87,10 +87,11 @@ pub fn run(command: &[String], limits: &Limits) -> anyhow::Result<Outcome> {
     }
     if measured["exit-code"] != 0 {
         // The operating system kills the largest process if it has no memory left.
-        if OUT_OF_MEMORY.iter().any(|words| said.contains(words)) || measured["exit-code"] == -9 {
+        if OUT_OF_MEMORY.iter().any(|words| output_and_errors.contains(words)) || measured["exit-code"] == -9
+        {
             return Ok(Outcome::OutOfMemory);
         }
-        bail!("`{}` failed: {}", command.join(" "), last_lines(&said));
+        bail!("`{}` failed: {}", command.join(" "), last_lines(&output_and_errors));
     }
     let number = |name: &str| measured[name].as_f64().with_context(|| format!("no `{name}`"));
     Ok(Outcome::Done(Cost {

@@ -21,7 +21,7 @@ use tests::reaper;
 
 use self::cases::{Case, SLOW_MS, scaled};
 use self::contenders::{Action, Source, check};
-use self::files::{Files, Left};
+use self::files::{Files, RowTotals};
 use self::lines::{Extra, heading, print};
 use self::measure::{Cost, Limits, Outcome};
 use self::rows::Rows;
@@ -38,10 +38,10 @@ const HISTORY: &str = "m7";
 #[derive(Args, Clone)]
 #[command(after_long_help = HELP)]
 pub struct Options {
-    /// Only these cases
+    /// Cases to run [default: all]
     #[arg(long, value_delimiter = ',', value_parser = ["m1", "m2", "m3", "m6", "m7"])]
     only: Vec<String>,
-    /// Only these references, in addition to Firn
+    /// References to run, in addition to Firn
     #[arg(long, value_delimiter = ',', value_parser = ["spark", "duckdb", "cp"], default_value = "spark,duckdb,cp")]
     against: Vec<String>,
     /// Sizes, as a fraction of the full sizes
@@ -53,25 +53,25 @@ pub struct Options {
     /// Limit of the memory of each process in m2 and m3, in MiB
     #[arg(long, default_value_t = 4_096)]
     memory_mib: u32,
-    /// Heap of Spark, and memory limit of `DuckDB`, in MiB; must leave room below the limit of a process
+    /// Heap of Spark, and memory limit of `DuckDB`, in MiB; must be less than the limit of a process
     #[arg(long, default_value_t = 3_072)]
     heap_mib: u32,
     /// Maximum duration of a contender, in seconds
     #[arg(long, default_value_t = 3_600)]
-    patience: u32,
+    timeout: u32,
 }
 
 const HELP: &str = "\
 Cases:
-    m1  1,085 data files of 11 MB, 12 GB in all, no deletes
+    m1  1,085 data files of 11 MB, 12 GB in total, no deletes
     m2  1,250 data, 1,250 position delete and 1,250 equality delete files, with little memory
     m3  1.25 GB of equality deletes, with little memory
-    m6  5 data files of 315 KB in all; once more with 50 ms for each request; not scaled
-    m7  a table with 10,000 snapshots, of which the last one is kept
+    m6  5 data files of 315 KB in total, compacted again with 50 ms for each request; not scaled
+    m7  a table with 10,000 snapshots, all of which are expired except the last one
 
-All contenders get the same files, which are not deleted by what compacts; in m7 each gets a table of its own. What comes
-out is counted and added up by PyIceberg and DuckDB; the run fails if it is not what it has to be. Files lie in the temporary folder
-(TMPDIR), which needs 25 GB for m1, and are deleted as soon as they are not needed.
+All contenders get the same files, which a compaction does not delete; in m7 each gets a table of its own. PyIceberg and
+DuckDB count the rows of each result and compute the sum of a column; the run fails if one of them is wrong. Files are
+stored in the temporary folder (TMPDIR), which needs 25 GB for m1, and are deleted as soon as they are not needed.
 
 Examples:
     bench compaction --short
@@ -96,7 +96,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     if options.short {
         options.scale = SHORT;
     }
-    ensure!(options.scale > 0.0, "`--scale` has to be more than 0");
+    ensure!(options.scale > 0.0, "`--scale` must be more than 0");
     // In m7, snapshots expire that were current a moment ago; by default, the retention for time travel would
     // protect them.
     let setup = Setup::new(Backend::Sqlite).await.with("FIRN_RETENTION__TIME_TRAVEL_MINUTES", "0");
@@ -104,7 +104,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     firn.post("namespaces", &json!({ "namespace": [NAMESPACE] })).await.expect(200);
     let bench = Bench { options, firn, folder: reaper::folder("compaction") };
     println!(
-        "Everything that a contender starts counts; `×` is its cost over Firn's, so that more than 1 is worse."
+        "The cost of a contender includes all processes that it starts; `×` is its cost divided by Firn's: more than 1 is worse."
     );
     if bench.options.against.iter().any(|name| name == "spark") {
         heading("Spark alone");
@@ -113,29 +113,29 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         print("start and end of a session", &outcome, &Extra::default(), None);
     }
     for case in Case::all(bench.options.scale) {
-        if bench.wants(case.id) {
+        if bench.is_selected(case.id) {
             bench.compact(&case).await?;
         }
     }
-    if bench.wants(HISTORY) {
+    if bench.is_selected(HISTORY) {
         bench.expire().await?;
     }
     Ok(())
 }
 
 impl Bench {
-    fn wants(&self, id: &str) -> bool {
-        self.options.only.is_empty() || self.options.only.iter().any(|wanted| wanted == id)
+    fn is_selected(&self, id: &str) -> bool {
+        self.options.only.is_empty() || self.options.only.iter().any(|name| name == id)
     }
 
     fn is_against(&self, name: &str) -> bool {
-        self.options.against.iter().any(|wanted| wanted == name)
+        self.options.against.iter().any(|reference| reference == name)
     }
 
-    fn limits(&self, is_capped: bool) -> Limits {
+    fn limits(&self, is_memory_limited: bool) -> Limits {
         Limits {
-            memory_bytes: is_capped.then(|| u64::from(self.options.memory_mib) << 20),
-            patience_seconds: self.options.patience,
+            memory_bytes: is_memory_limited.then(|| u64::from(self.options.memory_mib) << 20),
+            timeout_seconds: self.options.timeout,
             scratch: self.folder.clone(),
         }
     }
@@ -144,28 +144,28 @@ impl Bench {
         // In the warehouse, but in no table's folder: maintenance of all tables may read there, and deletes nothing.
         let folder = self.firn.warehouse().join("imported").join(case.id);
         let files = Files::write(case, folder.clone())?;
-        let cap = if case.is_capped {
+        let limit = if case.is_memory_limited {
             format!(", with {} MiB of memory (RLIMIT_DATA)", self.options.memory_mib)
         } else {
             String::new()
         };
-        heading(&format!("{}: {}, {:.1} MB{cap}", case.id, case.title, megabytes(files.bytes())));
-        let limits = self.limits(case.is_capped);
+        heading(&format!("{}: {}, {:.1} MB{limit}", case.id, case.title, megabytes(files.bytes())));
+        let limits = self.limits(case.is_memory_limited);
 
         let table = Table::of_files(&self.firn, &format!("{}_firn", case.id), case.rows, &files).await?;
         let outcome = contenders::firn(&self.firn, &table, Action::Compact, None, &limits)?;
         let extra = Self::extra_of_firn(&outcome, &table)?;
-        self.check_done(&outcome, &Source::Table(&table), case.rows, files.left)?;
+        self.check_done(&outcome, &Source::Table(&table), case.rows, files.remaining)?;
         table.remove(&self.firn).await?;
         let ours = cost_of(&outcome);
         print("Firn", &outcome, &extra, ours);
 
-        if case.is_slowed {
+        if case.is_rate_limited {
             let table = Table::of_files(&self.firn, &format!("{}_slow", case.id), case.rows, &files).await?;
             let pace = Some(1_000 / SLOW_MS);
             let outcome = contenders::firn(&self.firn, &table, Action::Compact, pace, &limits)?;
             let extra = Self::extra_of_firn(&outcome, &table)?;
-            self.check_done(&outcome, &Source::Table(&table), case.rows, files.left)?;
+            self.check_done(&outcome, &Source::Table(&table), case.rows, files.remaining)?;
             table.remove(&self.firn).await?;
             print(&format!("Firn, {SLOW_MS} ms a request"), &outcome, &extra, ours);
         }
@@ -175,16 +175,16 @@ impl Bench {
             let work = Some((&table, Action::Compact));
             let outcome = contenders::spark(&self.firn, work, self.options.heap_mib, &limits)?;
             let extra = written(&table.folder.join("data"), &outcome)?;
-            self.check_done(&outcome, &Source::Table(&table), case.rows, files.left)?;
+            self.check_done(&outcome, &Source::Table(&table), case.rows, files.remaining)?;
             table.remove(&self.firn).await?;
             print("Spark, with its start", &outcome, &extra, ours);
         }
         if self.is_against("duckdb") {
             let output = self.folder.join("duckdb");
-            let memory_mib = case.is_capped.then_some(self.options.heap_mib);
+            let memory_mib = case.is_memory_limited.then_some(self.options.heap_mib);
             let outcome = contenders::duckdb(&files, &output, memory_mib, &limits)?;
             let extra = written(&output, &outcome)?;
-            self.check_done(&outcome, &Source::Folder(&output), case.rows, files.left)?;
+            self.check_done(&outcome, &Source::Folder(&output), case.rows, files.remaining)?;
             remove(&output)?;
             print("DuckDB, COPY", &outcome, &extra, ours);
         }
@@ -202,17 +202,17 @@ impl Bench {
         let snapshots = scaled(SNAPSHOTS, self.options.scale, 100);
         heading(&format!("{HISTORY}: {snapshots} snapshots, the last one kept"));
         let limits = self.limits(false);
-        let (table, left, live) = history::create(&self.firn, "m7_firn", snapshots).await?;
+        let (table, remaining, live) = history::create(&self.firn, "m7_firn", snapshots).await?;
         let outcome = contenders::firn(&self.firn, &table, Action::Expire, None, &limits)?;
-        self.check_expired(&outcome, &table, left, live).await?;
+        self.check_expired(&outcome, &table, remaining, live).await?;
         table.remove(&self.firn).await?;
         let ours = cost_of(&outcome);
         print("Firn", &outcome, &Extra::default(), ours);
         if self.is_against("spark") {
-            let (table, left, live) = history::create(&self.firn, "m7_spark", snapshots).await?;
+            let (table, remaining, live) = history::create(&self.firn, "m7_spark", snapshots).await?;
             let work = Some((&table, Action::Expire));
             let outcome = contenders::spark(&self.firn, work, self.options.heap_mib, &limits)?;
-            self.check_expired(&outcome, &table, left, live).await?;
+            self.check_expired(&outcome, &table, remaining, live).await?;
             table.remove(&self.firn).await?;
             print("Spark, with its start", &outcome, &Extra::default(), ours);
         }
@@ -224,7 +224,7 @@ impl Bench {
         &self,
         outcome: &Outcome,
         table: &Table,
-        left: Left,
+        remaining: RowTotals,
         live: u64,
     ) -> anyhow::Result<()> {
         if cost_of(outcome).is_none() {
@@ -234,8 +234,12 @@ impl Bench {
         let snapshots = metadata["snapshots"].as_array().map_or(0, Vec::len);
         ensure!(snapshots == 1, "{snapshots} snapshots are left of {}", table.name);
         let (files, _) = parquet_below(&table.folder.join("data"))?;
-        ensure!(files == live, "{files} data files are left of {}, but {live} are needed", table.name);
-        check(&self.firn, &Source::Table(table), Rows::Keyed, left)
+        ensure!(
+            files == live,
+            "{files} data files are left of {}, but the snapshot needs {live}",
+            table.name
+        );
+        check(&self.firn, &Source::Table(table), Rows::Keyed, remaining)
     }
 
     fn check_done(
@@ -243,10 +247,10 @@ impl Bench {
         outcome: &Outcome,
         source: &Source<'_>,
         rows: Rows,
-        left: Left,
+        remaining: RowTotals,
     ) -> anyhow::Result<()> {
         match outcome {
-            Outcome::Done(_) => check(&self.firn, source, rows, left),
+            Outcome::Done(_) => check(&self.firn, source, rows, remaining),
             Outcome::OutOfMemory | Outcome::Late => Ok(()),
         }
     }

@@ -90,7 +90,7 @@ pub fn keys(numbers: impl Iterator<Item = u64> + Clone) -> Vec<ArrayRef> {
 
 fn events(numbers: Range<u64>) -> Vec<ArrayRef> {
     let all = || numbers.clone();
-    let moment =
+    let timestamp =
         |number: u64| FIRST_MICROS + number.cast_signed() * 1_000 + i64::from(small(number, 2, 1_000));
     let note = |number: u64| {
         let words: Vec<_> = (10..16).map(|salt| WORDS[index(number, salt, WORDS.len())]).collect();
@@ -98,7 +98,7 @@ fn events(numbers: Range<u64>) -> Vec<ArrayRef> {
     };
     vec![
         Arc::new(Int64Array::from_iter_values(all().map(u64::cast_signed))),
-        Arc::new(TimestampMicrosecondArray::from_iter_values(all().map(moment)).with_timezone("UTC")),
+        Arc::new(TimestampMicrosecondArray::from_iter_values(all().map(timestamp)).with_timezone("UTC")),
         Arc::new(StringArray::from_iter_values(all().map(|number| REGIONS[index(number, 3, REGIONS.len())]))),
         Arc::new(Int32Array::from_iter_values(all().map(|number| small(number, 4, 100)))),
         Arc::new(Float64Array::from_iter_values(

@@ -91,8 +91,8 @@ impl Table {
     /// Fails if the response contains no valid table metadata.
     pub async fn post(&self, firn: &Firn, body: String) -> anyhow::Result<TableMetadata> {
         let path = fixture::table_path(NAMESPACE, &self.name);
-        let answer = firn.send("POST", &path, Some(body), &[]).await.expect(200).json();
-        Ok(TableMetadata::parse(answer["metadata"].to_string().as_bytes())?)
+        let response = firn.send("POST", &path, Some(body), &[]).await.expect(200).json();
+        Ok(TableMetadata::parse(response["metadata"].to_string().as_bytes())?)
     }
 
     /// Loads the current metadata.
@@ -138,10 +138,11 @@ pub fn plan(metadata: &TableMetadata, change: &FileChange, snapshot_id: i64) -> 
                     plan.supply_list(&path, list::decode(&fs::read(fixture::local(&path))?, LIMIT_BYTES)?)?;
                 }
             }
-            Needs::Manifests(lines) => {
-                for line in lines {
-                    let manifest = Manifest::decode(&fs::read(fixture::local(&line.path))?, LIMIT_BYTES)?;
-                    plan.supply_manifest(&line.path, &manifest)?;
+            Needs::Manifests(manifest_files) => {
+                for manifest_file in manifest_files {
+                    let manifest =
+                        Manifest::decode(&fs::read(fixture::local(&manifest_file.path))?, LIMIT_BYTES)?;
+                    plan.supply_manifest(&manifest_file.path, &manifest)?;
                 }
             }
         }

@@ -44,9 +44,9 @@ impl Library {
         self.input.flush()?;
         let mut line = String::new();
         ensure!(self.output.read_line(&mut line)? > 0, "the library's process ended");
-        let answer: Value = serde_json::from_str(&line)?;
-        let files = answer["files"].as_u64().with_context(|| format!("no count: {answer}"))?;
-        Ok((usize::try_from(files)?, answer["ms"].as_f64().context("milliseconds")?))
+        let response: Value = serde_json::from_str(&line)?;
+        let files = response["files"].as_u64().with_context(|| format!("no count: {response}"))?;
+        Ok((usize::try_from(files)?, response["ms"].as_f64().context("milliseconds")?))
     }
 }
 

@@ -69,7 +69,7 @@ impl Serialize for Bytes {
 }
 
 #[derive(Serialize)]
-struct Listed<'a> {
+struct ManifestFile<'a> {
     manifest_path: &'a str,
     manifest_length: i64,
     partition_spec_id: u32,
@@ -144,7 +144,7 @@ pub fn write_list(path: &str, manifests: &[WrittenManifest], files: u32) -> anyh
         writer.add_user_metadata(key.to_owned(), value)?;
     }
     for manifest in manifests {
-        writer.append_ser(Listed::new(manifest, files))?;
+        writer.append_ser(ManifestFile::new(manifest, files))?;
     }
     Ok(fs::write(fixture::local(path), writer.into_inner()?)?)
 }
@@ -210,20 +210,20 @@ impl Entry {
     }
 }
 
-impl<'a> Listed<'a> {
-    fn new(manifest: &'a WrittenManifest, files: u32) -> Listed<'a> {
+impl<'a> ManifestFile<'a> {
+    fn new(manifest: &'a WrittenManifest, files: u32) -> ManifestFile<'a> {
         let numbers = manifest.files.clone();
-        let held = || numbers.clone().map(|number| File::new(number, manifest.spec, files));
+        let files_of_manifest = || numbers.clone().map(|number| File::new(number, manifest.spec, files));
         let summary = |value: &dyn Fn(&File) -> Vec<u8>| Summary {
             contains_null: false,
             contains_nan: Some(false),
             // The values are small numbers and texts with a single digit, for which the order of the reversed
             // bytes is the order of the values.
-            lower_bound: held()
+            lower_bound: files_of_manifest()
                 .map(|file| value(&file))
                 .min_by(|left, right| left.iter().rev().cmp(right.iter().rev()))
                 .map(Bytes),
-            upper_bound: held()
+            upper_bound: files_of_manifest()
                 .map(|file| value(&file))
                 .max_by(|left, right| left.iter().rev().cmp(right.iter().rev()))
                 .map(Bytes),
@@ -235,7 +235,7 @@ impl<'a> Listed<'a> {
             _ => vec![summary(&|file| region_name(file.region).into_bytes()), day],
         };
         let added = numbers.end - numbers.start;
-        Listed {
+        ManifestFile {
             manifest_path: &manifest.path,
             manifest_length: manifest.bytes,
             partition_spec_id: manifest.spec,
@@ -282,14 +282,14 @@ fn list(id: i32, name: &str, element_id: i32, element: &Value) -> Value {
 }
 
 fn entry_schema(spec: &Value) -> Value {
-    let fields = spec["fields"].as_array().into_iter().flatten().map(|part| {
-        let kind = match part["transform"].as_str() {
+    let fields = spec["fields"].as_array().into_iter().flatten().map(|partition_field| {
+        let kind = match partition_field["transform"].as_str() {
             Some("day") => json!({ "type": "int", "logicalType": "date" }),
             Some("identity") => json!("string"),
             _ => json!("int"),
         };
-        let mut declared = optional(0, part["name"].as_str().unwrap_or_default(), kind);
-        declared["field-id"] = part["field-id"].clone();
+        let mut declared = optional(0, partition_field["name"].as_str().unwrap_or_default(), kind);
+        declared["field-id"] = partition_field["field-id"].clone();
         declared
     });
     let partition = record("r102", fields.collect());

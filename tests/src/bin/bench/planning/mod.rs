@@ -1,4 +1,4 @@
-//! Measurement of scan planning for a large table, compared with Iceberg's libraries and with merely reading
+//! Measurement of scan planning for a large table, compared with Iceberg's libraries and with only reading
 //! the manifests.
 
 mod library;
@@ -17,11 +17,11 @@ use self::table::{NAMESPACE, Search, Table};
 use super::report::{Line, heading, median, print};
 
 /// Number of rounds after which a library is considered warm.
-const WARMING: usize = 3;
+const WARM_UP_ROUNDS: usize = 3;
 /// Number of data files in each manifest of a growing table.
-const GROWTH_MANIFEST: u32 = 5_000;
+const FILES_PER_MANIFEST: u32 = 5_000;
 /// Maximum memory that planning should take for a table of any size, in MiB.
-const MEMORY_AIM: f64 = 300.0;
+const MEMORY_AIM_MIB: f64 = 300.0;
 
 /// Selection and size of the measurements.
 #[derive(Args, Clone)]
@@ -38,13 +38,13 @@ pub struct Options {
     /// Numbers of data files of the tables whose full scans are compared in time and memory
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
     growth: Vec<u32>,
-    /// Only measurements whose name contains this text: floor, pyiceberg, java, growth
+    /// Part of the names of the measurements to run: floor, pyiceberg, java or growth
     #[arg(long, default_value = "")]
     only: String,
 }
 
 impl Options {
-    fn wants(&self, name: &str) -> bool {
+    fn is_selected(&self, name: &str) -> bool {
         name.contains(&self.only)
     }
 }
@@ -57,10 +57,10 @@ impl Options {
 /// number of files.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
     println!("Ratios measured in turns in one run; {} turns a side.", options.turns);
-    if ["floor", "pyiceberg", "java"].iter().any(|name| options.wants(name)) {
+    if ["floor", "pyiceberg", "java"].iter().any(|name| options.is_selected(name)) {
         scans(options).await?;
     }
-    if options.wants("growth") {
+    if options.is_selected("growth") {
         growth(options).await?;
     }
     Ok(())
@@ -77,7 +77,7 @@ async fn scans(options: &Options) -> anyhow::Result<()> {
     let table = Table::create(&firn, "large", options.files, options.manifests).await?;
     heading(&format!("{} files in {} manifests", options.files, options.manifests));
     for (search, name) in Search::ALL {
-        if options.wants("floor") {
+        if options.is_selected("floor") {
             cold(options, &mut firn, &table, search, name).await?;
         }
         warm(options, &firn, &table, search, name).await?;
@@ -114,17 +114,17 @@ async fn warm(
     let manifests = table.paths(search);
     let text = json!({ "table": [NAMESPACE, table.name], "filter": search.text(table.files) });
     let mut filter = json!({ "op": "count", "table": [NAMESPACE, table.name] });
-    if let Some(wanted) = search.filter(table.files) {
-        filter["filter"] = wanted;
+    if let Some(expression) = search.filter(table.files) {
+        filter["filter"] = expression;
     }
     let mut libraries = Vec::new();
-    for (wanted, label, script, request, aim) in [
+    for (library_name, label, script, request, aim) in [
         ("pyiceberg", "PyIceberg", "clients/plan-counts", &text, 10.0),
         ("java", "Java", "rck/plan-oracle", &filter, 3.0),
     ] {
-        if options.wants(wanted) {
+        if options.is_selected(library_name) {
             let mut library = Library::start(script, firn)?;
-            for _ in 0..WARMING {
+            for _ in 0..WARM_UP_ROUNDS {
                 count(&mut library, request, table, search)?;
             }
             libraries.push((label, library, request, aim, Vec::new()));
@@ -134,7 +134,7 @@ async fn warm(
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..options.turns {
         ours.push(plan(firn, table, search).await?);
-        if options.wants("floor") {
+        if options.is_selected("floor") {
             floor.push(walk::walk(&manifests)?);
         }
         for (_, library, request, _, times) in &mut libraries {
@@ -142,7 +142,7 @@ async fn warm(
         }
     }
     let ours = median(ours);
-    if options.wants("floor") {
+    if options.is_selected("floor") {
         print(&Line::speed(&format!("{name}, warm, against floor"), ours, median(floor), 0.5));
     }
     for (label, _, _, aim, times) in libraries {
@@ -152,9 +152,9 @@ async fn warm(
 }
 
 async fn plan(firn: &Firn, table: &Table, search: Search) -> anyhow::Result<f64> {
-    let fetched = remote::plan(firn, &table.name, search.filter(table.files).as_ref()).await?;
-    check(fetched.files, table, search)?;
-    Ok(fetched.elapsed_ms)
+    let result = remote::plan(firn, &table.name, search.filter(table.files).as_ref()).await?;
+    check(result.files, table, search)?;
+    Ok(result.elapsed_ms)
 }
 
 fn count(library: &mut Library, request: &Value, table: &Table, search: Search) -> anyhow::Result<f64> {
@@ -165,17 +165,17 @@ fn count(library: &mut Library, request: &Value, table: &Table, search: Search) 
 
 fn check(files: usize, table: &Table, search: Search) -> anyhow::Result<()> {
     let expected = table.count(search);
-    ensure!(files == expected, "{files} files were planned where {expected} match");
+    ensure!(files == expected, "{files} files were planned, but {expected} match");
     Ok(())
 }
 
 /// Measures full scans of tables of increasing size, each with a new server.
 async fn growth(options: &Options) -> anyhow::Result<()> {
-    heading(&format!("{GROWTH_MANIFEST} files in each manifest"));
+    heading(&format!("{FILES_PER_MANIFEST} files in each manifest"));
     let mut first = f64::NAN;
     for files in &options.growth {
         let mut firn = start().await;
-        let table = Table::create(&firn, "growing", *files, files.div_ceil(GROWTH_MANIFEST)).await?;
+        let table = Table::create(&firn, "growing", *files, files.div_ceil(FILES_PER_MANIFEST)).await?;
         let mut times = Vec::new();
         let mut peaks = Vec::new();
         for _ in 0..options.turns {
@@ -198,7 +198,7 @@ async fn growth(options: &Options) -> anyhow::Result<()> {
         print(&Line::cost(
             &format!("{files} files, cold, peak memory"),
             median(peaks),
-            MEMORY_AIM,
+            MEMORY_AIM_MIB,
             "MiB",
             1.0,
         ));

@@ -19,7 +19,7 @@ const CONNECTIONS: usize = 4;
 
 /// Result of a complete plan.
 #[derive(Clone, Copy)]
-pub struct Fetched {
+pub struct PlanResult {
     /// Number of files in the plan.
     pub files: usize,
     /// Duration in milliseconds.
@@ -31,7 +31,7 @@ pub struct Fetched {
 /// # Errors
 ///
 /// Fails if a connection breaks, a request is refused, or the plan is not completed.
-pub async fn plan(firn: &Firn, table: &str, filter: Option<&Value>) -> anyhow::Result<Fetched> {
+pub async fn plan(firn: &Firn, table: &str, filter: Option<&Value>) -> anyhow::Result<PlanResult> {
     let address = load::address(firn.root())?;
     let path = format!("/v1/main/{}", fixture::table_path(NAMESPACE, table));
     let body = filter.map_or(json!({}), |filter| json!({ "filter": filter })).to_string();
@@ -43,11 +43,11 @@ pub async fn plan(firn: &Firn, table: &str, filter: Option<&Value>) -> anyhow::R
 
     let start = Instant::now();
     let first = connections.first_mut().context("a connection")?;
-    let (status, answer) = first.exchange(&request).await?;
-    let answer = answer.to_vec();
-    ensure!(status == 200, "status {status}: {}", String::from_utf8_lossy(&answer));
-    let mut files = count(&answer);
-    let tasks = plan_tasks(&answer)?;
+    let (status, response) = first.exchange(&request).await?;
+    let response = response.to_vec();
+    ensure!(status == 200, "status {status}: {}", String::from_utf8_lossy(&response));
+    let mut files = count(&response);
+    let tasks = plan_tasks(&response)?;
     let requests: Arc<Vec<_>> = Arc::new(
         tasks
             .iter()
@@ -62,7 +62,7 @@ pub async fn plan(firn: &Firn, table: &str, filter: Option<&Value>) -> anyhow::R
     for fetcher in fetchers {
         files += fetcher.await??;
     }
-    Ok(Fetched { files, elapsed_ms: start.elapsed().as_secs_f64() * 1_000.0 })
+    Ok(PlanResult { files, elapsed_ms: start.elapsed().as_secs_f64() * 1_000.0 })
 }
 
 async fn fetch(
@@ -72,20 +72,20 @@ async fn fetch(
 ) -> anyhow::Result<usize> {
     let mut files = 0;
     while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-        let (status, answer) = connection.exchange(request).await?;
-        ensure!(status == 200, "status {status}: {}", String::from_utf8_lossy(answer));
-        files += count(answer);
+        let (status, response) = connection.exchange(request).await?;
+        ensure!(status == 200, "status {status}: {}", String::from_utf8_lossy(response));
+        files += count(response);
     }
     Ok(files)
 }
 
 /// Returns the plan tasks of a plan.
-fn plan_tasks(answer: &[u8]) -> anyhow::Result<Vec<String>> {
-    let mut answer: Value = serde_json::from_slice(answer)?;
-    ensure!(answer["status"] == "completed", "the plan is not complete: {}", answer["status"]);
-    Ok(serde_json::from_value(answer["plan-tasks"].take())?)
+fn plan_tasks(response: &[u8]) -> anyhow::Result<Vec<String>> {
+    let mut response: Value = serde_json::from_slice(response)?;
+    ensure!(response["status"] == "completed", "the plan is not complete: {}", response["status"]);
+    Ok(serde_json::from_value(response["plan-tasks"].take())?)
 }
 
-fn count(answer: &[u8]) -> usize {
-    memmem::find_iter(answer, b"{\"data-file\":").count()
+fn count(response: &[u8]) -> usize {
+    memmem::find_iter(response, b"{\"data-file\":").count()
 }

@@ -27,9 +27,9 @@ const FIRST_DAY: u32 = 20_089;
 /// Number of days over which the files are distributed.
 const DAYS: u32 = 300;
 /// Day of the searched partition, for which there are files only of the newest partition spec.
-const WANTED_DAY: u32 = FIRST_DAY + DAYS * 5 / 6;
+const SEARCHED_DAY: u32 = FIRST_DAY + DAYS * 5 / 6;
 const REGIONS: u32 = 4;
-const WANTED_REGION: u32 = 3;
+const SEARCHED_REGION: u32 = 3;
 const DAY_MICROS: i64 = 86_400_000_000;
 /// Number of rows of each file.
 pub const ROWS: i64 = 100_000;
@@ -155,7 +155,7 @@ impl Table {
 
     /// Returns the paths of the manifests that a search has to read.
     pub fn paths(&self, search: Search) -> Vec<PathBuf> {
-        let wanted = |manifest: &&WrittenManifest| match search {
+        let has_match = |manifest: &&WrittenManifest| match search {
             Search::Full | Search::Percent => true,
             Search::Partition => {
                 let mut files = manifest.files.clone();
@@ -164,7 +164,7 @@ impl Table {
         };
         self.manifests
             .iter()
-            .filter(wanted)
+            .filter(has_match)
             .map(|manifest| PathBuf::from(fixture::local(&manifest.path)))
             .collect()
     }
@@ -187,9 +187,9 @@ impl Search {
             Search::Full => None,
             Search::Percent => Some(test("lt", "seq", json!(percent_end(files)))),
             Search::Partition => {
-                let (from, to) = (day_text(WANTED_DAY), day_text(WANTED_DAY + 1));
+                let (from, to) = (day_text(SEARCHED_DAY), day_text(SEARCHED_DAY + 1));
                 let days = both(test("gt-eq", "ts", json!(from)), test("lt", "ts", json!(to)));
-                Some(both(days, test("eq", "region", json!(region_name(WANTED_REGION)))))
+                Some(both(days, test("eq", "region", json!(region_name(SEARCHED_REGION)))))
             }
         }
     }
@@ -201,9 +201,9 @@ impl Search {
             Search::Percent => format!("seq < {}", percent_end(files)),
             Search::Partition => format!(
                 "ts >= '{}' and ts < '{}' and region = '{}'",
-                day_text(WANTED_DAY),
-                day_text(WANTED_DAY + 1),
-                region_name(WANTED_REGION)
+                day_text(SEARCHED_DAY),
+                day_text(SEARCHED_DAY + 1),
+                region_name(SEARCHED_REGION)
             ),
         }
     }
@@ -212,7 +212,9 @@ impl Search {
         match self {
             Search::Full => true,
             Search::Percent => file.seq < percent_end(files),
-            Search::Partition => file.day == WANTED_DAY && (file.spec < 2 || file.region == WANTED_REGION),
+            Search::Partition => {
+                file.day == SEARCHED_DAY && (file.spec < 2 || file.region == SEARCHED_REGION)
+            }
         }
     }
 }
@@ -304,12 +306,12 @@ pub fn region_name(region: u32) -> String {
 /// Formats the beginning of a day between 2025-01-01 and 2025-12-31.
 fn day_text(day: u32) -> String {
     const LENGTHS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let (mut left, mut month) = (day - FIRST_DAY, 0);
-    while left >= LENGTHS[month] {
-        left -= LENGTHS[month];
+    let (mut remaining, mut month) = (day - FIRST_DAY, 0);
+    while remaining >= LENGTHS[month] {
+        remaining -= LENGTHS[month];
         month += 1;
     }
-    format!("2025-{:02}-{:02}T00:00:00.000000+00:00", month + 1, left + 1)
+    format!("2025-{:02}-{:02}T00:00:00.000000+00:00", month + 1, remaining + 1)
 }
 
 fn schema() -> Value {
