@@ -6,9 +6,8 @@
 //! them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::error::StorageError;
 
@@ -51,7 +50,7 @@ struct State {
     threads: usize,
     /// Threads without work. The one that had work last gets the next, so that few threads do most of the work: an
     /// allocator keeps memory for each thread that allocated the result of a read.
-    idle: Vec<Thread>,
+    idle: Vec<Arc<Condvar>>,
     /// Number of operations that were abandoned by their callers but have not returned.
     given_up: usize,
 }
@@ -128,7 +127,7 @@ impl Threads {
         state.queue.push_back(work);
         if let Some(idle) = state.idle.pop() {
             drop(state);
-            idle.unpark();
+            idle.notify_one();
             return Ok(pending);
         }
         if state.threads >= self.shared.threads_max {
@@ -187,29 +186,24 @@ impl Shared {
 
     /// Runs operations until there has been no work for [`IDLE`].
     fn serve(&self) {
-        let this = std::thread::current();
-        let mut idle_since = Instant::now();
+        let work = Arc::new(Condvar::new());
+        let mut state = self.lock();
         loop {
-            let mut state = self.lock();
-            // This thread is not in the list if it was chosen for an operation.
-            let position = state.idle.iter().position(|idle| idle.id() == this.id());
-            if let Some(position) = position {
-                state.idle.remove(position);
-            }
-            if let Some(work) = state.queue.pop_front() {
+            if let Some(operation) = state.queue.pop_front() {
                 drop(state);
-                work();
-                idle_since = Instant::now();
+                operation();
+                state = self.lock();
                 continue;
             }
-            let rest = IDLE.saturating_sub(idle_since.elapsed());
-            if rest.is_zero() {
+            state.idle.push(work.clone());
+            let waited = work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            // The thread is not in the list any more if it was chosen for an operation.
+            state.idle.retain(|idle| !Arc::ptr_eq(idle, &work));
+            if waited.1.timed_out() && state.queue.is_empty() {
                 state.threads -= 1;
                 return;
             }
-            state.idle.push(this.clone());
-            drop(state);
-            std::thread::park_timeout(rest);
         }
     }
 }

@@ -112,7 +112,7 @@ impl Disk {
             // crash.
             "mmap" if !is_shared_for_writing(event) => {}
             name => {
-                assert!(!self.may_change(event), "the model of the disk does not know `{name}`: {event:?}")
+                assert!(!self.may_change(event), "the model of the disk does not know `{name}`: {event:?}");
             }
         }
     }

@@ -267,7 +267,7 @@ async fn damaged_files_are_reported_and_affect_no_other_table(backend: Backend) 
     let missing = plan_with_damage("list_gone", |list| std::fs::remove_file(list).unwrap()).await;
     missing.expect_error(404, "NotFoundException", "snap-1.avro");
     let missing = plan_with_damage("manifest_gone", |list| {
-        std::fs::remove_file(list.replace("snap-1", "1-m0")).unwrap()
+        std::fs::remove_file(list.replace("snap-1", "1-m0")).unwrap();
     })
     .await;
     missing.expect_error(404, "NotFoundException", "1-m0.avro");
