@@ -17,7 +17,6 @@ use object_store::{
     Error, GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode,
     PutPayload,
 };
-use table_core::location::Location;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::error::failed;
@@ -33,8 +32,6 @@ const REQUESTS_MAX: usize = 256;
 /// Number of objects that are deleted at the same time. One request deletes one object: several stores refuse to
 /// delete many with one request if the credential is restricted to a prefix.
 const DELETES: usize = 16;
-/// Name of the object that shows if objects can be written, read and deleted.
-const PROBE: &str = ".firn-probe";
 
 /// Bucket of an object store.
 #[derive(Debug, Clone)]
@@ -232,20 +229,9 @@ impl Store for Bucket {
         Ok(())
     }
 
-    /// Writes, reads and deletes an object there.
+    /// Does nothing: [`crate::check::check`] finds out what can be done in a bucket.
     async fn prepare_root(&self, place: &Place) -> Result<(), StorageError> {
-        let probe = Location::parse_file(&format!("{}/{PROBE}", place.location().normal()))?;
-        let probe = Place::below(place.location(), &probe)?;
-        match self.write_new(&probe, Bytes::from_static(PROBE.as_bytes())).await {
-            // Another process checks the same root, or did not delete its object.
-            Ok(()) | Err(StorageError::AlreadyExists(_)) => {}
-            Err(error) => return Err(error),
-        }
-        match self.read(&probe, PROBE.len()).await {
-            Ok(_) | Err(StorageError::NotFound(_)) => {}
-            Err(error) => return Err(error),
-        }
-        self.delete(&probe).await
+        self.key(place).map(drop)
     }
 
     async fn find_below(
