@@ -1,7 +1,7 @@
 //! Client of the warehouses of a Firn catalog, as used by the command line.
 
 use openapi::warehouse::{
-    CreatedWarehouse, NewWarehouse, StorageCheck, WarehouseChecks, WarehouseDescription, WarehousePage,
+    CreatedWarehouse, WarehouseDefinition, StorageCheck, WarehouseChecks, WarehouseDescription, WarehousePage,
 };
 
 use crate::client::error::ClientError;
@@ -41,7 +41,7 @@ pub async fn get(client: &Client, name: &str) -> Result<WarehouseDescription, Cl
 /// # Errors
 ///
 /// Fails if the catalog cannot be reached, if it refuses the warehouse, or if its response is not a warehouse.
-pub async fn create(client: &Client, new: &NewWarehouse) -> Result<CreatedWarehouse, ClientError> {
+pub async fn create(client: &Client, new: &WarehouseDefinition) -> Result<CreatedWarehouse, ClientError> {
     decode(&client.call(PATH, new).await?, "the response of the catalog is not a warehouse")
 }
 

@@ -99,7 +99,7 @@ impl fmt::Debug for AccessKey {
 /// Warehouse to be created.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct NewWarehouse {
+pub struct WarehouseDefinition {
     /// Name by which clients select the warehouse: 1 to 64 ASCII letters, digits, `-` or `_`.
     #[schema(example = "lake")]
     pub name: String,

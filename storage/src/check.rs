@@ -13,12 +13,12 @@ const PROBE: &str = ".firn-check";
 const LISTED_MAX: usize = 100_000;
 
 /// Result of the check of one ability: `write`, `read`, `list`, `conditional-write` or `delete`.
-pub type Checked = (&'static str, Result<(), StorageError>);
+pub type AbilityCheck = (&'static str, Result<(), StorageError>);
 
 /// Checks, with a new file below `root`, that files can be written, read, listed and deleted, and that an existing one
 /// is not overwritten unless `may_overwrite`. The first check that fails is the last result; the file is deleted in any
 /// case.
-pub async fn check(store: &dyn Store, root: &Location, may_overwrite: bool) -> Vec<Checked> {
+pub async fn check(store: &dyn Store, root: &Location, may_overwrite: bool) -> Vec<AbilityCheck> {
     let places = Place::below(root, root).and_then(|folder| {
         let probe = Location::parse_file(&format!("{}/{PROBE}", root.normal()))?;
         Ok((folder, Place::below(root, &probe)?))

@@ -4,10 +4,11 @@ use table_core::location::Location;
 
 use crate::error::StorageError;
 use crate::local::path::LocalPath;
-use crate::objects::s3::S3_SCHEME;
 
 /// Scheme of the locations in the memory of this process.
 pub const MEMORY_SCHEME: &str = "memory://";
+/// Scheme of the locations of S3 in their normal form.
+pub const S3_SCHEME: &str = "s3://";
 
 /// Schemes of the locations of objects in their normal form.
 const OBJECT_SCHEMES: [&str; 2] = [MEMORY_SCHEME, S3_SCHEME];

@@ -7,7 +7,7 @@ use inspect::Inspect;
 use jobs::{Explain, Jobs};
 use maintain::Maintain;
 use serve::Serve;
-use warehouse::Warehouse;
+use warehouse::WarehouseCommands;
 
 pub mod banner;
 mod catalog;
@@ -46,5 +46,5 @@ pub enum Command {
     /// Show the health of a table, and why each maintenance action is or is not due
     Explain(Explain),
     /// List, create and check the warehouses of a Firn catalog
-    Warehouse(Warehouse),
+    Warehouse(WarehouseCommands),
 }

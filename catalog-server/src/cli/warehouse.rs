@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use maintenance::client::Client;
 use maintenance::warehouses;
 use openapi::warehouse::{
-    AccessKey, FileProfile, NewWarehouse, S3Encryption, S3Profile, StorageCheck, StorageCredential,
+    AccessKey, FileProfile, WarehouseDefinition, S3Encryption, S3Profile, StorageCheck, StorageCredential,
     StorageProfile, WarehouseDescription,
 };
 
@@ -23,7 +23,7 @@ const SECRET_BYTES_MAX: u64 = 4_096;
 
 /// List, create and check the warehouses of a Firn catalog
 #[derive(Args)]
-pub struct Warehouse {
+pub struct WarehouseCommands {
     #[command(subcommand)]
     command: WarehouseCommand,
 }
@@ -114,7 +114,7 @@ Examples:
 The secret is encrypted in the database of the catalog, and never returned.
 ";
 
-impl Warehouse {
+impl WarehouseCommands {
     /// Runs the command and prints its result.
     ///
     /// # Errors
@@ -163,12 +163,12 @@ impl CreateWarehouse {
         ))
     }
 
-    fn new_warehouse(&self) -> anyhow::Result<NewWarehouse> {
+    fn new_warehouse(&self) -> anyhow::Result<WarehouseDefinition> {
         let is_s3 = self.location.starts_with("s3");
         if !is_s3 && (self.endpoint.is_some() || self.access_key_id.is_some()) {
             bail!("`--endpoint` and `--access-key-id` are for locations such as `s3://bucket/prefix`");
         }
-        Ok(NewWarehouse {
+        Ok(WarehouseDefinition {
             name: self.name.clone(),
             location: self.location.clone(),
             storage: if is_s3 { StorageProfile::S3(self.s3()) } else { StorageProfile::File(FileProfile {}) },

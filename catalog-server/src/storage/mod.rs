@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use storage::check::{Checked, check};
+use storage::check::{AbilityCheck, check};
 use storage::error::StorageError;
 use storage::file::FileState;
 use storage::files::Files;
@@ -82,7 +82,7 @@ impl WarehouseFiles {
     }
 
     /// Checks what can be done with the files below a root; see [`storage::check`].
-    pub async fn check(&self, root: &Location, may_overwrite: bool) -> Vec<Checked> {
+    pub async fn check(&self, root: &Location, may_overwrite: bool) -> Vec<AbilityCheck> {
         check(&self.shared.stores, root, may_overwrite).await
     }
 

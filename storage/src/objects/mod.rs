@@ -94,7 +94,6 @@ impl Bucket {
         location: &str,
         operation: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, StorageError> {
-        let start = tokio::time::Instant::now();
         let limited = async {
             let _permit = self.permit().await;
             operation.await
@@ -113,7 +112,7 @@ impl Bucket {
             Err(_) => "failed",
         };
         let labels = [("operation", action), ("outcome", outcome)];
-        metrics::histogram!("firn_object_requests_seconds", &labels).record(start.elapsed());
+        metrics::counter!("firn_object_requests_total", &labels).increment(1);
         result
     }
 

@@ -11,9 +11,7 @@ use table_core::location::Location;
 use super::Bucket;
 use crate::endpoint::Endpoint;
 use crate::error::StorageError;
-
-/// Scheme of the locations of S3 in their normal form.
-pub const S3_SCHEME: &str = "s3://";
+use crate::place::S3_SCHEME;
 
 /// Maximum duration of one operation with its repetitions.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -34,14 +32,14 @@ pub struct S3Settings {
     /// `true` if the bucket is the first segment of the path, `false` if it is a part of the host name.
     pub path_style: bool,
     /// Encryption of new objects by the store.
-    pub encryption: S3Encryption,
+    pub encryption: ObjectEncryption,
     /// `true` if the store writes an object only if there is none, when it is asked to.
     pub conditional_writes: bool,
 }
 
 /// Encryption of objects by the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum S3Encryption {
+pub enum ObjectEncryption {
     /// As the bucket says.
     Default,
     /// With keys of the store (SSE-S3).
@@ -109,10 +107,10 @@ pub fn open(location: &Location, settings: &S3Settings, keys: &S3Keys) -> Result
         builder = builder.with_endpoint(endpoint.for_bucket(bucket, settings.path_style));
     }
     builder = match &settings.encryption {
-        S3Encryption::Default => builder,
-        S3Encryption::Store => builder.with_config(encryption_key()?, "AES256"),
-        S3Encryption::Kms { key: Some(key) } => builder.with_sse_kms_encryption(key),
-        S3Encryption::Kms { key: None } => builder.with_config(encryption_key()?, "aws:kms"),
+        ObjectEncryption::Default => builder,
+        ObjectEncryption::Store => builder.with_config(encryption_key()?, "AES256"),
+        ObjectEncryption::Kms { key: Some(key) } => builder.with_sse_kms_encryption(key),
+        ObjectEncryption::Kms { key: None } => builder.with_config(encryption_key()?, "aws:kms"),
     };
     if !settings.conditional_writes {
         builder = builder.with_conditional_put(S3ConditionalPut::Disabled);

@@ -84,7 +84,7 @@ const PARTS_OF_CRATES: [(&str, &str, &[&str]); 4] = [
 
 /// Uses of the crates by the crate `tests`: the path in a crate, and the files and folders that use it. Clock and
 /// ids of the server are free to use.
-const USED_BY_TESTS: [(&str, &[&str]); 11] = [
+const USED_BY_TESTS: [(&str, &[&str]); 12] = [
     ("catalog_server::catalog", &["tests/tests/store_contract/"]),
     (
         "catalog_server::config",
@@ -97,6 +97,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
     ),
     ("catalog_server::request", &["tests/tests/store_contract/"]),
     ("catalog_server::schedule", &["tests/tests/store_contract/"]),
+    ("catalog_server::secrets", &["tests/tests/store_contract/"]),
     (
         "catalog_server::server",
         &[

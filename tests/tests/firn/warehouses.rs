@@ -58,7 +58,7 @@ async fn a_created_warehouse_is_listed_and_holds_tables(backend: Backend) {
     let checks = firn.request("POST", &format!("{PATH}/{name}/check"), Some("{}".to_owned()), &[]).await;
     assert_eq!(checks.expect(200).json()["checks"], created["checks"]);
     // With two warehouses, a client has to select one.
-    get(&firn, "/v1/config").await.expect_error(400, "BadRequestException", "more than one warehouse");
+    get(&firn, "/v1/config").await.expect_error(400, "IllegalArgumentException", "more than one warehouse");
     get(&firn, &format!("/v1/config?warehouse={name}")).await.expect(200);
 }
 
@@ -107,7 +107,7 @@ async fn an_unreachable_store_is_named_and_its_secret_is_not(backend: Backend) {
     let mut linked = unreachable(&name);
     linked["storage"]["endpoint"] = json!("http://169.254.169.254");
     let refused = create(firn, &linked).await;
-    refused.expect_error(400, "BadRequestException", "metadata service");
+    refused.expect_error(400, "IllegalArgumentException", "metadata service");
 }
 
 tests::on_both_databases!(

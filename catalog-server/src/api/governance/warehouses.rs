@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use openapi::warehouse::{
-    CreatedWarehouse, NewWarehouse, WarehouseChecks, WarehouseDescription, WarehousePage, WarehouseQuery,
+    CreatedWarehouse, WarehouseDefinition, WarehouseChecks, WarehouseDescription, WarehousePage, WarehouseQuery,
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -45,13 +45,13 @@ async fn list_warehouses(
 ///
 /// Its storage is checked with a file that is deleted again. If a check fails, nothing is kept.
 #[utoipa::path(post, path = "/governance/v1/warehouses", tag = "Warehouses", operation_id = "createWarehouse",
-    request_body = NewWarehouse,
+    request_body = WarehouseDefinition,
     responses((status = 201, body = CreatedWarehouse), CommonErrors, MutationErrors))]
 async fn create_warehouse(
     State(app): State<App>,
     mutation: Mutation,
 ) -> Result<(StatusCode, Json<CreatedWarehouse>), ApiError> {
-    let new: NewWarehouse = mutation.json().await?;
+    let new: WarehouseDefinition = mutation.json().await?;
     let (warehouse, checks) = app.catalog.warehouses.create(&mutation.request, &new).await?;
     Ok((StatusCode::CREATED, Json(CreatedWarehouse { warehouse, checks })))
 }

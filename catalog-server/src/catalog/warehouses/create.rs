@@ -1,6 +1,6 @@
 //! Creation of warehouses by administrators.
 
-use openapi::warehouse::{NewWarehouse, StorageCheck, StorageCredential, WarehouseDescription};
+use openapi::warehouse::{WarehouseDefinition, StorageCheck, StorageCredential, WarehouseDescription};
 use serde_json::json;
 use table_core::location::Location;
 
@@ -37,7 +37,7 @@ impl Warehouses {
     pub async fn create(
         &self,
         request: &Request,
-        new: &NewWarehouse,
+        new: &WarehouseDefinition,
     ) -> Result<(WarehouseDescription, Vec<StorageCheck>), WarehouseError> {
         let missing = || WarehouseError::Invalid("there is no server".to_owned());
         authorize(&self.authorizer, request, Action::CreateWarehouse, Resource::Server, missing)?;
@@ -67,7 +67,7 @@ impl Warehouses {
     async fn record_new(
         &self,
         request: &Request,
-        new: &NewWarehouse,
+        new: &WarehouseDefinition,
         profile: &str,
         secret: Option<Vec<u8>>,
     ) -> Result<WarehouseRow, WarehouseError> {

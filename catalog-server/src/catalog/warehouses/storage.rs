@@ -49,10 +49,10 @@ fn settings(profile: &S3Profile) -> Result<S3Settings, String> {
     let endpoint = profile.endpoint.as_deref().map(Endpoint::parse).transpose();
     let endpoint = endpoint.map_err(|error| error.to_string())?;
     let encryption = match (profile.encryption, &profile.kms_key) {
-        (Some(S3Encryption::Kms), key) => s3::S3Encryption::Kms { key: key.clone() },
+        (Some(S3Encryption::Kms), key) => s3::ObjectEncryption::Kms { key: key.clone() },
         (_, Some(_)) => return Err("`kms-key` needs `encryption` to be `kms`".to_owned()),
-        (Some(S3Encryption::Store), None) => s3::S3Encryption::Store,
-        (None, None) => s3::S3Encryption::Default,
+        (Some(S3Encryption::Store), None) => s3::ObjectEncryption::Store,
+        (None, None) => s3::ObjectEncryption::Default,
     };
     if profile.region.is_empty() {
         return Err("`region` is empty; if the store has none, write `us-east-1`".to_owned());
