@@ -53,7 +53,7 @@ pub enum ObjectEncryption {
 
 /// Access key of S3. The secret does not appear in debug output.
 #[derive(Clone, PartialEq, Eq)]
-pub struct S3Keys {
+pub struct S3Credential {
     /// Id of the access key.
     pub access_key_id: String,
     /// Secret of the access key.
@@ -62,9 +62,9 @@ pub struct S3Keys {
     pub session_token: Option<String>,
 }
 
-impl fmt::Debug for S3Keys {
+impl fmt::Debug for S3Credential {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("S3Keys").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        formatter.debug_struct("S3Credential").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
     }
 }
 
@@ -74,7 +74,7 @@ impl fmt::Debug for S3Keys {
 ///
 /// Fails with [`StorageError::UnsupportedScheme`] if it is not a location of S3, and with [`StorageError::Io`] if
 /// the client cannot be made.
-pub fn open(location: &Location, settings: &S3Settings, keys: &S3Keys) -> Result<Bucket, StorageError> {
+pub fn open(location: &Location, settings: &S3Settings, keys: &S3Credential) -> Result<Bucket, StorageError> {
     let unsupported = || StorageError::UnsupportedScheme(location.to_string());
     let path = location.normal().strip_prefix(S3_SCHEME).ok_or_else(unsupported)?;
     let bucket = path.split_once('/').map_or(path, |(bucket, _)| bucket);

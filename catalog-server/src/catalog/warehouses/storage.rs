@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use openapi::warehouse::{S3Encryption, S3Profile, StorageCredential, StorageProfile};
 use storage::endpoint::Endpoint;
 use storage::objects::Bucket;
-use storage::objects::s3::{self, S3Keys, S3Settings};
+use storage::objects::s3::{self, S3Credential, S3Settings};
 use table_core::location::Location;
 
 /// Settings of local files, as they are stored.
@@ -29,7 +29,7 @@ pub(super) fn open(
         (StorageProfile::File(_), None) if matches!(scheme, "file" | "memory") => Ok(None),
         (StorageProfile::File(_), Some(_)) => Err("local files need no credential".to_owned()),
         (StorageProfile::S3(profile), Some(StorageCredential::AccessKey(key))) if scheme == "s3" => {
-            let keys = S3Keys {
+            let keys = S3Credential {
                 access_key_id: key.access_key_id.clone(),
                 secret_access_key: key.secret_access_key.clone(),
                 session_token: None,
