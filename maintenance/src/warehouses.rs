@@ -1,7 +1,7 @@
 //! Client of the warehouses of a Firn catalog, as used by the command line.
 
 use openapi::warehouse::{
-    CreatedWarehouse, WarehouseDefinition, StorageCheck, WarehouseChecks, WarehouseDescription, WarehousePage,
+    CreatedWarehouse, StorageCheck, WarehouseChecks, WarehouseDefinition, WarehouseDescription, WarehousePage,
 };
 
 use crate::client::error::ClientError;

@@ -9,8 +9,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use maintenance::client::Client;
 use maintenance::warehouses;
 use openapi::warehouse::{
-    AccessKey, FileProfile, WarehouseDefinition, S3Encryption, S3Profile, StorageCheck, StorageCredential,
-    StorageProfile, WarehouseDescription,
+    AccessKey, FileProfile, S3Encryption, S3Profile, StorageCheck, StorageCredential, StorageProfile,
+    WarehouseDefinition, WarehouseDescription,
 };
 
 use super::catalog::CatalogArguments;

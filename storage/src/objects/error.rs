@@ -75,6 +75,7 @@ fn described(text: &str, body: Option<ErrorBody>) -> String {
     let hint = match body.code.as_str() {
         "NoSuchBucket" => "; create the bucket first",
         "InvalidAccessKeyId" | "SignatureDoesNotMatch" => "; check the access key and its secret",
+        "AccessDenied" => "; check the access key, its secret and its rights",
         "AuthorizationHeaderMalformed" | "PermanentRedirect" => "; check the region of the bucket",
         "RequestTimeTooSkewed" => "; check the clock of this machine",
         _ => "",

@@ -131,6 +131,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 12] = [
             "tests/tests/firn/memory_warehouse.rs",
             "tests/tests/firn/workers/slow_store.rs",
             "tests/tests/memory/",
+            "tests/tests/object_stores/",
             "tests/tests/store_contract/",
         ],
     ),
@@ -146,6 +147,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 12] = [
             "tests/tests/firn/scan_requests.rs",
             "tests/tests/iceberg_rust/",
             "tests/tests/memory/",
+            "tests/tests/object_stores/",
         ],
     ),
 ];

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use openapi::warehouse::{
-    CreatedWarehouse, WarehouseDefinition, WarehouseChecks, WarehouseDescription, WarehousePage, WarehouseQuery,
+    CreatedWarehouse, WarehouseChecks, WarehouseDefinition, WarehouseDescription, WarehousePage,
+    WarehouseQuery,
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

@@ -1,6 +1,6 @@
 //! Creation of warehouses by administrators.
 
-use openapi::warehouse::{WarehouseDefinition, StorageCheck, StorageCredential, WarehouseDescription};
+use openapi::warehouse::{StorageCheck, StorageCredential, WarehouseDefinition, WarehouseDescription};
 use serde_json::json;
 use table_core::location::Location;
 
