@@ -216,7 +216,9 @@ impl Store for Bucket {
         let key = self.key(place)?;
         let listed = self.shared.objects.list_with_delimiter(Some(&key));
         let listed = self.run("list", place.as_str(), listed).await?;
-        let listed = listed.objects.iter().take(files_max).filter_map(|object| {
+        // Some stores list a folder itself as an object, even after its last file was deleted.
+        let listed = listed.objects.iter().filter(|object| object.location != key);
+        let listed = listed.take(files_max).filter_map(|object| {
             let name = object.location.filename()?.to_owned();
             Some(Listed { name, modified_ms: object.last_modified.timestamp_millis() })
         });

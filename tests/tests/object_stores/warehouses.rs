@@ -99,7 +99,8 @@ async fn check_warehouse(backend: Backend, server: &S3Server) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    assert!(files.list(&folder(&purged), 10).await.unwrap().is_empty(), "the purge does not end");
+    let remaining = files.list(&folder(&purged), 10).await.unwrap();
+    assert!(remaining.is_empty(), "the purge does not end: {remaining:?}");
     assert_eq!(files.list(&folder(&kept), 10).await.unwrap().len(), 1);
     assert_eq!(
         client.get(&format!("namespaces/{ns}/tables/t")).await.expect(200).json()["metadata"],

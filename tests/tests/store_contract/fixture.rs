@@ -55,7 +55,7 @@ impl Fixture {
             name: "main",
             location: "file:///warehouse/",
             properties: "{}",
-            storage: "{}",
+            storage: r#"{"type":"file"}"#,
             credential: None,
         };
         assert!(warehouses::create(&mut tx, &new).await.unwrap());

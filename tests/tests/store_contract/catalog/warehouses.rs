@@ -57,7 +57,7 @@ async fn a_creation_sees_those_that_it_waited_for(fixture: &Fixture) {
         name: "lake",
         location: "s3://bucket/",
         properties: "{}",
-        storage: "{}",
+        storage: r#"{"type":"file"}"#,
         credential: None,
     };
     assert!(warehouses::create(&mut first, &new).await.unwrap());

@@ -86,7 +86,7 @@ async fn a_sqlite_database_survives_its_process() {
         name: "w",
         location: "file:///w/",
         properties: "{}",
-        storage: "{}",
+        storage: r#"{"type":"file"}"#,
         credential: None,
     };
     assert!(warehouses::create(&mut tx, &new).await.unwrap());
