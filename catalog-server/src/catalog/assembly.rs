@@ -115,6 +115,7 @@ impl SharedParts {
             db: of,
             clock: at,
             locations: locations.clone(),
+            warehouses: warehouses.clone(),
             files: metadata_files.clone(),
             queued: Notify::new(),
         });
