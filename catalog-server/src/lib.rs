@@ -25,6 +25,7 @@ pub mod id;
 pub mod planning_mode;
 pub mod request;
 pub mod schedule;
+pub mod secrets;
 pub mod server;
 pub mod storage;
 pub mod store;

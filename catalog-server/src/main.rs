@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Some(Command::Maintain(maintain)) => maintain.run(),
         Some(Command::Jobs(jobs)) => jobs.run(),
         Some(Command::Explain(explain)) => explain.run(),
+        Some(Command::Warehouse(warehouse)) => warehouse.run(),
         None => run(Serve::default()),
     };
     match done {

@@ -34,6 +34,7 @@ use crate::config::{Config, Limits, Maintenance};
 use crate::connections::Acceptor;
 use crate::id;
 use crate::schedule::Schedule;
+use crate::secrets::SecretKeys;
 use crate::storage::documents::Documents;
 use crate::storage::manifests::Manifests;
 use crate::storage::{WarehouseFiles, local_store};
@@ -218,6 +219,7 @@ fn new_catalog(config: &Config, clock: &Clock, db: &Db, files: &WarehouseFiles, 
         db: db.clone(),
         clock: clock.clone(),
         files: files.clone(),
+        secrets: SecretKeys::new(config.secrets.key_file.as_deref(), &config.data_dir),
         documents,
         manifests,
         turns: turns.clone(),

@@ -22,4 +22,5 @@ pub mod queue;
 pub mod report;
 pub mod settings;
 pub mod table;
+pub mod warehouses;
 pub mod worker;

@@ -7,4 +7,5 @@
 pub mod action;
 pub mod maintenance;
 pub mod text;
+pub mod warehouse;
 pub mod worker;

@@ -12,11 +12,14 @@
 //!        scope -> place
 //! ```
 
+pub mod check;
+pub mod endpoint;
 pub mod error;
 pub mod faults;
 pub mod file;
 pub mod files;
 pub mod local;
+pub mod metadata_service;
 pub mod metered;
 pub mod objects;
 pub mod place;

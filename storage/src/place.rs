@@ -7,6 +7,11 @@ use crate::local::path::LocalPath;
 
 /// Scheme of the locations in the memory of this process.
 pub const MEMORY_SCHEME: &str = "memory://";
+/// Scheme of the locations of S3 in their normal form.
+pub const S3_SCHEME: &str = "s3://";
+
+/// Schemes of the locations of objects in their normal form.
+const OBJECT_SCHEMES: [&str; 2] = [MEMORY_SCHEME, S3_SCHEME];
 
 /// Location that a [`crate::scope::Scope`] permits to access. Every operation on a store takes one, so that no
 /// location reaches a store without a permission.
@@ -26,7 +31,7 @@ impl Place {
         }
         let local = match (root.local_path(), location.local_path()) {
             (Some(root), Some(path)) => Some(LocalPath::below(root, path).ok_or_else(outside)?),
-            _ if location.normal().starts_with(MEMORY_SCHEME) => None,
+            _ if OBJECT_SCHEMES.iter().any(|scheme| location.normal().starts_with(scheme)) => None,
             _ => return Err(StorageError::UnsupportedScheme(location.to_string())),
         };
         Ok(Place { location: location.clone(), local })

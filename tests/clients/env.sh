@@ -1,4 +1,4 @@
-# Paths of the files installed by `tests/setup`; sourced by the scripts of the client suites.
+# Paths of the files installed by `tests/setup`; sourced by the scripts of the client suites and of `tests/stores`.
 
 tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${FIRN_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/firn/tests}
@@ -7,7 +7,7 @@ venv=$cache/venv
 # Prints a hash of all inputs of `tests/setup`; if it changes, `tests/setup` has to run again.
 setup_key() {
   (cd "$tests" && find setup clients/requirements.txt clients/constraints.txt clients/javascript/package*.json \
-    rck/pom.xml rck/src -type f -print0 |
+    stores/javascript/package*.json rck/pom.xml rck/src -type f -print0 |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
 }
 

@@ -15,6 +15,7 @@ pub mod power_cut;
 pub mod process;
 pub mod reaper;
 pub mod simulation;
+pub mod stores;
 pub mod tables;
 pub mod torture;
 pub mod worker;

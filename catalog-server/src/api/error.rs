@@ -207,7 +207,9 @@ impl From<WarehouseError> for ApiError {
     fn from(error: WarehouseError) -> Self {
         match error {
             WarehouseError::NoSuchWarehouse(_) => Self::not_found("NoSuchWarehouseException", error),
-            WarehouseError::Invalid(_) => Self::invalid(error),
+            WarehouseError::Invalid(_) | WarehouseError::UnusableStorage(_) => Self::invalid(error),
+            WarehouseError::AlreadyExists(_) => Self::conflict("AlreadyExistsException", error),
+            WarehouseError::Secret(_) => Self::internal(error.to_string()),
             WarehouseError::Forbidden(error) => error.into(),
             WarehouseError::Backend(error) => error.into(),
         }

@@ -28,6 +28,14 @@ actions! {
     LoadConfig = "load-config",
     /// Addressing a warehouse, as the prefix of a path does.
     UseWarehouse = "use-warehouse",
+    /// Listing the warehouses.
+    ListWarehouses = "list-warehouses",
+    /// Creating a warehouse.
+    CreateWarehouse = "create-warehouse",
+    /// Reading the settings of a warehouse.
+    LoadWarehouse = "load-warehouse",
+    /// Checking the storage of a warehouse.
+    CheckWarehouse = "check-warehouse",
     /// Listing the namespaces of a warehouse or namespace.
     ListNamespaces = "list-namespaces",
     /// Creating a namespace.

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use crate::authz::Authorizer;
 use crate::clock::Clock;
 use crate::config::{Planning, Retention};
+use crate::secrets::SecretKeys;
 use crate::storage::WarehouseFiles;
 use crate::storage::documents::Documents;
 use crate::storage::manifests::Manifests;
@@ -39,6 +40,8 @@ pub struct CatalogParts {
     pub clock: Clock,
     /// Files of all warehouses.
     pub files: WarehouseFiles,
+    /// Keys of the secrets in the database.
+    pub secrets: SecretKeys,
     /// Metadata files, cached.
     pub documents: Documents,
     /// Manifests, cached.
@@ -72,7 +75,7 @@ pub(super) struct SharedParts {
 impl SharedParts {
     /// Creates the parts, with empty caches.
     pub(super) fn new(parts: CatalogParts) -> Self {
-        let CatalogParts { db, clock, files, documents, manifests, turns, .. } = parts;
+        let CatalogParts { db, clock, files, secrets, documents, manifests, turns, .. } = parts;
         let db_and_clock = || (db.clone(), clock.clone());
         let authorizer = Arc::new(Authorizer::new());
         let metadata_files = MetadataFiles { files: files.clone() };
@@ -85,8 +88,9 @@ impl SharedParts {
 
         let (of, at) = db_and_clock();
         let known = RwLock::default();
+        let authorizer_of = authorizer.clone();
         let warehouses =
-            Arc::new(Warehouses { db: of, clock: at, authorizer: authorizer.clone(), files, known });
+            Arc::new(Warehouses { db: of, clock: at, authorizer: authorizer_of, files, secrets, known });
 
         let (of, at) = db_and_clock();
         let namespaces = Arc::new(Namespaces {
@@ -111,6 +115,7 @@ impl SharedParts {
             db: of,
             clock: at,
             locations: locations.clone(),
+            warehouses: warehouses.clone(),
             files: metadata_files.clone(),
             queued: Notify::new(),
         });

@@ -26,6 +26,7 @@ use super::locations::LocationClaims;
 use super::locations::error::OwnershipError;
 use super::names::Identifier;
 use super::tabulars::files::MetadataFiles;
+use super::warehouses::Warehouses;
 use super::warehouses::warehouse::Warehouse;
 
 /// Action of the jobs.
@@ -46,6 +47,7 @@ pub struct Purges {
     pub(super) db: Db,
     pub(super) clock: Clock,
     pub(super) locations: Arc<LocationClaims>,
+    pub(super) warehouses: Arc<Warehouses>,
     pub(super) files: MetadataFiles,
     /// Notified when a purge was queued.
     pub(super) queued: tokio::sync::Notify,
@@ -170,6 +172,11 @@ impl Purges {
         lease: JobLease<'_>,
         stop: &CancellationToken,
     ) -> Result<Option<usize>, OwnershipError> {
+        // After a start, nobody may have asked for the warehouse yet, which opens its store.
+        let warehouse = job.table_name.split_once('/').map_or("", |(warehouse, _)| warehouse);
+        if let Err(error) = self.warehouses.find_unauthorized(warehouse).await {
+            return Err(BackendError::Internal(error.to_string()).into());
+        }
         // The claimed folders are authoritative, not those in the options.
         let folders = self.locations.claimed_folders(job.job_id).await?;
         let files = self.files.own(&folders);

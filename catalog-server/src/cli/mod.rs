@@ -7,6 +7,7 @@ use inspect::Inspect;
 use jobs::{Explain, Jobs};
 use maintain::Maintain;
 use serve::Serve;
+use warehouse::WarehouseCommands;
 
 pub mod banner;
 mod catalog;
@@ -15,6 +16,7 @@ pub mod jobs;
 pub mod maintain;
 pub mod serve;
 mod table;
+pub mod warehouse;
 
 /// An Apache Iceberg REST catalog in one binary.
 #[derive(Parser)]
@@ -43,4 +45,6 @@ pub enum Command {
     Jobs(Jobs),
     /// Show the health of a table, and why each maintenance action is or is not due
     Explain(Explain),
+    /// List, create and check the warehouses of a Firn catalog
+    Warehouse(WarehouseCommands),
 }

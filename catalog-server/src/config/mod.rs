@@ -13,6 +13,7 @@ mod limits;
 mod log;
 mod maintenance;
 mod planning;
+mod secrets;
 mod warehouse;
 
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,7 @@ pub use limits::{Cache, Limits, Retention};
 pub use log::{Log, LogFormat};
 pub use maintenance::Maintenance;
 pub use planning::Planning;
+pub use secrets::Secrets;
 pub use warehouse::{RESERVED_NAMES, WarehouseConfig};
 
 /// All settings of `firn serve`.
@@ -57,6 +59,8 @@ pub struct Config {
     pub maintenance: Maintenance,
     /// Retention of records.
     pub retention: Retention,
+    /// Encryption of secrets in the database.
+    pub secrets: Secrets,
     /// Level and format of log output.
     pub log: Log,
     /// Warnings about `FIRN_*` variables that are not settings, to be logged once logging has started.
@@ -78,6 +82,7 @@ impl Default for Config {
             planning: Planning::default(),
             maintenance: Maintenance::default(),
             retention: Retention::default(),
+            secrets: Secrets::default(),
             log: Log::default(),
             ignored_variables: Vec::new(),
         }

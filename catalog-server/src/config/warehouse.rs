@@ -33,18 +33,26 @@ impl Default for WarehouseConfig {
 
 impl WarehouseConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        Self::check_name(&self.name)
+    }
+
+    /// Checks the name of a warehouse.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`ConfigError::Refused`] if it is empty, too long or reserved, or has other characters than ASCII
+    /// letters, digits, `-` and `_`.
+    pub fn check_name(name: &str) -> Result<(), ConfigError> {
         // The name is a path segment of URLs, where `@` separates it from the instant of an as-of read.
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || !self.name.bytes().all(fits) {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(fits) {
             return Err(ConfigError::Refused(format!(
-                "warehouse name `{}` must be 1 to {NAME_BYTES_MAX} letters, digits, `-` or `_`",
-                self.name
+                "warehouse name `{name}` must be 1 to {NAME_BYTES_MAX} letters, digits, `-` or `_`"
             )));
         }
-        if RESERVED_NAMES.contains(&self.name.as_str()) {
+        if RESERVED_NAMES.contains(&name) {
             return Err(ConfigError::Refused(format!(
-                "warehouse name `{}` is reserved by the protocol; choose another one",
-                self.name
+                "warehouse name `{name}` is reserved by the protocol; choose another one"
             )));
         }
         Ok(())

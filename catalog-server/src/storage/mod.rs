@@ -10,10 +10,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use storage::check::{AbilityCheck, check};
 use storage::error::StorageError;
 use storage::file::FileState;
 use storage::files::Files;
 use storage::local::LocalStore;
+use storage::objects::Bucket;
 use storage::place::Place;
 use storage::scope::{Reads, Scope};
 use storage::store::Store;
@@ -72,6 +74,16 @@ impl WarehouseFiles {
             roots.locations.push(root.clone());
             roots.scope = Arc::new(Scope::new(roots.locations.clone(), Vec::new(), Reads::BelowRoots));
         }
+    }
+
+    /// Adds the bucket of an object store for everything below a location, or replaces it.
+    pub fn add_bucket(&self, location: &Location, bucket: Bucket) {
+        self.shared.stores.add_bucket(location, bucket);
+    }
+
+    /// Checks what can be done with the files below a root; see [`storage::check`].
+    pub async fn check(&self, root: &Location, may_overwrite: bool) -> Vec<AbilityCheck> {
+        check(&self.shared.stores, root, may_overwrite).await
     }
 
     /// Creates the folder of a root and checks that files can be written there.

@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use reqwest::Url;
+use storage::metadata_service;
 
 use super::error::ClientError;
-use super::metadata_service;
 
 /// Address of a catalog, and how it is reached.
 #[derive(Clone, Default)]

@@ -22,7 +22,6 @@ use transport::{RequestLimits, Transport};
 pub mod address;
 pub mod error;
 pub mod fence;
-mod metadata_service;
 mod proxy;
 mod resolver;
 pub mod table_name;

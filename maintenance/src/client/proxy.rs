@@ -4,10 +4,10 @@
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Proxy, Url};
+use storage::metadata_service;
 
 use super::address::Route;
 use super::error::ClientError;
-use super::metadata_service;
 
 /// Proxy, and whether the connection to it is encrypted.
 pub struct ChosenProxy {

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-
-use super::metadata_service;
+use storage::metadata_service;
 
 /// Resolver of the system, without the addresses of metadata services.
 pub struct SystemResolver;

@@ -37,7 +37,9 @@ async fn every_change_has_exactly_one_audit_entry(backend: Backend) {
         assert_eq!(actions, endpoint.action.into_iter().collect::<Vec<_>>(), "{}", endpoint.route);
         for entry in found {
             assert_eq!((entry.caller.as_str(), entry.outcome.as_str()), ("local-administrator", "done"));
-            assert!(entry.object_name.starts_with("main/") && entry.object_id.is_some(), "{entry:?}");
+            let is_in_warehouse =
+                entry.object_name.starts_with("main/") || entry.action == "create-warehouse";
+            assert!(is_in_warehouse && entry.object_id.is_some(), "{entry:?}");
         }
     }
 }

@@ -21,13 +21,13 @@ const CRATES: [(&str, &str, &str); 6] = [
 ];
 
 /// Modules of the server and the `firn` binary, the modules that they use, and the crates of the workspace.
-const MODULES: [(&str, &str, &str); 20] = [
+const MODULES: [(&str, &str, &str); 21] = [
     ("main", "cli clock config process server", ""),
     ("cli", "clock id process", "maintenance openapi storage table_core"),
     ("process", "config", ""),
     (
         "server",
-        "api authn catalog clock config connections id schedule storage store work",
+        "api authn catalog clock config connections id schedule secrets storage store work",
         "maintenance storage table_core",
     ),
     ("connections", "api config", ""),
@@ -38,9 +38,14 @@ const MODULES: [(&str, &str, &str); 20] = [
     ),
     ("authn", "request", ""),
     ("schedule", "authz catalog clock config id request retry store", "openapi table_core"),
-    ("catalog", "authz clock config id planning_mode request retry storage store work", "storage table_core"),
+    (
+        "catalog",
+        "authz clock config id planning_mode request retry secrets storage store work",
+        "openapi storage table_core",
+    ),
     ("authz", "request store", ""),
     ("storage", "clock", "storage table_core"),
+    ("secrets", "", ""),
     ("store", "request", ""),
     ("request", "id", ""),
     ("clock", "", ""),
@@ -67,7 +72,9 @@ const STORE: [(&str, &str, &str); 8] = [
 ];
 
 /// Modules that use only a part of a crate: the folder, the crate, and the paths in it.
-const PARTS_OF_CRATES: [(&str, &str, &[&str]); 3] = [
+const PARTS_OF_CRATES: [(&str, &str, &[&str]); 4] = [
+    // The description of the storage of a warehouse.
+    ("catalog-server/src/catalog/", "openapi", &["warehouse"]),
     ("storage/src/", "table_core", &["location"]),
     // The registry of actions.
     ("catalog-server/src/schedule/", "openapi", &["action"]),
@@ -77,7 +84,7 @@ const PARTS_OF_CRATES: [(&str, &str, &[&str]); 3] = [
 
 /// Uses of the crates by the crate `tests`: the path in a crate, and the files and folders that use it. Clock and
 /// ids of the server are free to use.
-const USED_BY_TESTS: [(&str, &[&str]); 11] = [
+const USED_BY_TESTS: [(&str, &[&str]); 12] = [
     ("catalog_server::catalog", &["tests/tests/store_contract/"]),
     (
         "catalog_server::config",
@@ -90,6 +97,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
     ),
     ("catalog_server::request", &["tests/tests/store_contract/"]),
     ("catalog_server::schedule", &["tests/tests/store_contract/"]),
+    ("catalog_server::secrets", &["tests/tests/store_contract/"]),
     (
         "catalog_server::server",
         &[
@@ -123,6 +131,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
             "tests/tests/firn/memory_warehouse.rs",
             "tests/tests/firn/workers/slow_store.rs",
             "tests/tests/memory/",
+            "tests/tests/object_stores/",
             "tests/tests/store_contract/",
         ],
     ),
@@ -138,6 +147,7 @@ const USED_BY_TESTS: [(&str, &[&str]); 11] = [
             "tests/tests/firn/scan_requests.rs",
             "tests/tests/iceberg_rust/",
             "tests/tests/memory/",
+            "tests/tests/object_stores/",
         ],
     ),
 ];

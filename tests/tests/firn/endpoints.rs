@@ -73,7 +73,7 @@ const ROUTES: [&str; 30] = [
 ];
 
 /// Routes for administrators and maintenance workers.
-pub(crate) const GOVERNANCE: [&str; 19] = [
+pub(crate) const GOVERNANCE: [&str; 23] = [
     "GET /governance/v1/maintenance/policy",
     "PUT /governance/v1/maintenance/policy",
     "DELETE /governance/v1/maintenance/policy",
@@ -93,6 +93,10 @@ pub(crate) const GOVERNANCE: [&str; 19] = [
     "POST /governance/v1/maintenance/jobs/{job-id}/readable",
     "GET /governance/v1/maintenance/folders",
     "GET /governance/v1/maintenance/readable",
+    "GET /governance/v1/warehouses",
+    "POST /governance/v1/warehouses",
+    "GET /governance/v1/warehouses/{warehouse}",
+    "POST /governance/v1/warehouses/{warehouse}/check",
 ];
 
 /// Paths for operators.
@@ -257,6 +261,11 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
     let write = |number: usize, path: String, status: u16, body: Option<Value>, action: &'static str| {
         Endpoint { action: Some(action), ..read(number, path, status, body) }
     };
+    let warehouses = "/governance/v1/warehouses";
+    let main = client.request("GET", &format!("{warehouses}/main"), None, &[]).await.expect(200).json();
+    let name = fixture::unique("warehouse");
+    let location = format!("{}-{name}", main["location"].as_str().unwrap());
+    let new_warehouse = json!({ "name": name, "location": location, "storage": { "type": "file" } });
     let lease = json!({ "worker": "w", "attempt": 0 });
     let new_job = json!({ "table": table("one"), "action": "compact" });
     vec![
@@ -286,6 +295,11 @@ pub(crate) async fn governance(client: &Client) -> Vec<Endpoint> {
         read(16, format!("{job}/readable"), 409, Some(json!({ "lease": lease, "location": "/a" }))),
         read(17, at(&format!("folders?{}", scope("one"))), 200, None),
         read(18, at(&format!("readable?{}&location=/a", scope("one"))), 200, None),
+        read(19, warehouses.to_owned(), 200, None),
+        write(20, warehouses.to_owned(), 201, Some(new_warehouse), "create-warehouse"),
+        read(21, format!("{warehouses}/main"), 200, None),
+        // A check leaves nothing.
+        read(22, format!("{warehouses}/main/check"), 200, Some(json!({}))),
     ]
 }
 

@@ -46,4 +46,5 @@ mod torture;
 mod transactions;
 mod unused_files;
 mod views;
+mod warehouses;
 mod workers;

@@ -204,13 +204,16 @@ fn use_cases_do_not_use_the_file_system() {
         "catalog-server/src/server.rs",
         "catalog-server/src/main.rs",
         "maintenance/src/execute/spill.rs",
+        // The key file, and the files with secrets that a command is given.
+        "catalog-server/src/secrets.rs",
+        "catalog-server/src/cli/warehouse.rs",
     ];
     check_only_in(&PRODUCT, &["std::fs", "tokio::fs", "File::open", "folders::"], &allowed);
 }
 
 #[test]
 fn object_stores_are_used_in_one_place() {
-    check_only_in(&PRODUCT, &["object_store::"], &["storage/src/objects.rs"]);
+    check_only_in(&PRODUCT, &["object_store::"], &["storage/src/objects/"]);
 }
 
 #[test]

@@ -50,8 +50,14 @@ impl Fixture {
         let clock_ms = AtomicI64::new(1_000_000);
         let fixture = Self { db, url, warehouse_id, clock_ms, _directory: directory };
         let mut tx = fixture.write().await;
-        let new =
-            NewWarehouse { warehouse_id, name: "main", location: "file:///warehouse/", properties: "{}" };
+        let new = NewWarehouse {
+            warehouse_id,
+            name: "main",
+            location: "file:///warehouse/",
+            properties: "{}",
+            storage: r#"{"type":"file"}"#,
+            credential: None,
+        };
         assert!(warehouses::create(&mut tx, &new).await.unwrap());
         tx.commit().await.unwrap();
         fixture

@@ -7,6 +7,7 @@ mod ownership;
 mod pauses;
 mod policies;
 mod scope;
+mod warehouses;
 mod workers;
 
 use axum::middleware::from_fn;
@@ -23,5 +24,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(jobs::routes())
         .merge(workers::routes())
         .merge(ownership::routes())
+        .merge(warehouses::routes())
         .route_layer(from_fn(refuse_keys))
 }

@@ -41,9 +41,12 @@ async fn get_config(
         None | Some("") => app.catalog.warehouses.require_only(&request, Action::LoadConfig).await?,
         Some(name) => app.catalog.warehouses.require(&request, name, Action::LoadConfig).await?,
     };
-    let mode = warehouse.planning.word();
+    let mut defaults = warehouse.client_settings();
+    if let Some(word) = warehouse.planning.word() {
+        defaults.insert("scan-planning-mode".to_owned(), word.to_owned());
+    }
     Ok(axum::Json(CatalogConfig {
-        defaults: mode.map(|word| ("scan-planning-mode".to_owned(), word.to_owned())).into_iter().collect(),
+        defaults,
         overrides: BTreeMap::from([("prefix".to_owned(), warehouse.prefix())]),
         endpoints: app.endpoints.clone(),
         idempotency_key_lifetime: format!("PT{}M", app.retention.idempotency_minutes),

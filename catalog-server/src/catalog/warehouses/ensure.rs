@@ -8,12 +8,9 @@ use crate::id;
 use crate::store::catalog::warehouses::{self, NewWarehouse};
 use crate::store::ids::WarehouseId;
 
-use super::Warehouses;
 use super::error::WarehouseError;
 use super::warehouse::Warehouse;
-
-/// Maximum number of existing warehouses that a new one is compared with. Each was configured by hand.
-const COMPARED_MAX: u32 = 10_000;
+use super::{Warehouses, check_apart, storage};
 
 impl Warehouses {
     /// Creates the configured warehouse if it does not exist, and checks that files can be written in its
@@ -30,7 +27,7 @@ impl Warehouses {
         default_location: &str,
     ) -> Result<Warehouse, WarehouseError> {
         if let Some(row) = warehouses::find(&self.db, &wanted.name).await? {
-            let warehouse = self.insert(row, wanted.scan_planning_mode)?;
+            let warehouse = self.insert(row, wanted.scan_planning_mode).await?;
             check_configured(&warehouse, wanted)?;
             self.files.prepare_root(&warehouse.location).await?;
             return Ok(warehouse);
@@ -38,7 +35,6 @@ impl Warehouses {
         let location = wanted.location.as_deref().unwrap_or(default_location);
         let location =
             Location::parse(location).map_err(|error| WarehouseError::Invalid(error.to_string()))?;
-        self.check_apart(&wanted.name, &location).await?;
         self.files.add_root(&location);
         self.files.prepare_root(&location).await?;
         let now_ms = self.clock.now_ms();
@@ -48,33 +44,20 @@ impl Warehouses {
             name: &wanted.name,
             location: &text,
             properties: "{}",
+            storage: storage::FILE,
+            credential: None,
         };
         let mut tx = self.db.write(now_ms).await?;
+        check_apart(&warehouses::lock_and_list(&mut tx).await?, &wanted.name, &location)?;
         // A concurrent replica may have created the warehouse; its row is equivalent.
         warehouses::create(&mut tx, &new).await?;
         tx.commit().await?;
         match warehouses::find(&self.db, &wanted.name).await? {
-            Some(row) => self.insert(row, wanted.scan_planning_mode),
+            Some(row) => self.insert(row, wanted.scan_planning_mode).await,
             None => {
                 Err(BackendError::Internal(format!("warehouse `{}` was not created", wanted.name)).into())
             }
         }
-    }
-
-    /// Checks that the folder of a new warehouse does not overlap with that of another warehouse: tables
-    /// claim their folders separately in each warehouse.
-    async fn check_apart(&self, name: &str, location: &Location) -> Result<(), WarehouseError> {
-        for row in warehouses::list(&self.db, None, COMPARED_MAX).await? {
-            // A concurrent replica may have created this warehouse meanwhile.
-            let is_other = row.name != name;
-            if is_other && Location::parse(&row.location).is_ok_and(|other| other.overlaps(location)) {
-                return Err(WarehouseError::Invalid(format!(
-                    "the folder `{location}` of the new warehouse overlaps with that of warehouse `{}` at `{}`; set `warehouse.location` to another folder",
-                    row.name, row.location
-                )));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -60,7 +60,7 @@ impl Warehouses {
             return Err(WarehouseError::NoSuchWarehouse(name.to_owned()));
         }
         match warehouses::find(&self.db, name).await? {
-            Some(row) => self.insert(row, ScanPlanningMode::Unset),
+            Some(row) => self.insert(row, ScanPlanningMode::Unset).await,
             None => Err(WarehouseError::NoSuchWarehouse(name.to_owned())),
         }
     }

@@ -1,8 +1,12 @@
 //! Use cases on warehouses.
 
+mod check;
+mod create;
 mod ensure;
 pub mod error;
 mod find;
+mod list;
+mod storage;
 pub mod warehouse;
 
 use std::collections::HashMap;
@@ -17,6 +21,7 @@ use crate::catalog::backend::BackendError;
 use crate::clock::Clock;
 use crate::planning_mode::ScanPlanningMode;
 use crate::request::Request;
+use crate::secrets::SecretKeys;
 use crate::storage::WarehouseFiles;
 use crate::store::catalog::warehouses::{self, WarehouseRow};
 use crate::store::engine::db::Db;
@@ -30,6 +35,7 @@ pub struct Warehouses {
     pub(in crate::catalog) clock: Clock,
     pub(in crate::catalog) authorizer: Arc<Authorizer>,
     pub(in crate::catalog) files: WarehouseFiles,
+    pub(in crate::catalog) secrets: SecretKeys,
     /// Warehouses that were read before, by their names.
     pub(in crate::catalog) known: RwLock<HashMap<String, Warehouse>>,
 }
@@ -92,7 +98,7 @@ impl Warehouses {
         let mut rows = warehouses::list(&self.db, None, 2).await?;
         match rows.len() {
             1 => {
-                let warehouse = self.insert(rows.remove(0), ScanPlanningMode::Unset)?;
+                let warehouse = self.insert(rows.remove(0), ScanPlanningMode::Unset).await?;
                 self.authorize(request, &warehouse, action)?;
                 Ok(warehouse)
             }
@@ -105,19 +111,46 @@ impl Warehouses {
 
     /// Caches a warehouse. Its id, name and location never change, so they are read once. The first planning
     /// mode is retained: the configured warehouse is cached before any other one.
-    fn insert(&self, row: WarehouseRow, planning: ScanPlanningMode) -> Result<Warehouse, WarehouseError> {
-        let location = Location::parse(&row.location)
-            .map_err(|error| BackendError::Internal(format!("warehouse `{}`: {error}", row.name)))?;
+    async fn insert(
+        &self,
+        row: WarehouseRow,
+        planning: ScanPlanningMode,
+    ) -> Result<Warehouse, WarehouseError> {
+        let unusable = |error: String| BackendError::Internal(format!("warehouse `{}`: {error}", row.name));
+        let location = Location::parse(&row.location).map_err(|error| unusable(error.to_string()))?;
+        let credential = self.credential(&row).await?;
+        let profile = storage::parse(&row.storage).map_err(unusable)?;
+        let bucket = storage::open(&location, &profile, credential.as_ref());
+        if let Some(bucket) = bucket.map_err(unusable)? {
+            self.files.add_bucket(&location, bucket);
+        }
         self.files.add_root(&location);
         let warehouse = Warehouse {
             id: row.warehouse_id,
             name: row.name.clone().into(),
             location: Arc::new(location),
+            storage: Arc::new(profile),
             planning,
             at_ms: None,
             instant_ms: None,
         };
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         Ok(known.entry(row.name).or_insert(warehouse).clone())
+    }
+}
+
+/// Checks that the folder of a new warehouse does not overlap with that of another warehouse: tables claim their
+/// folders separately in each warehouse. `others` are names and locations.
+fn check_apart(others: &[(String, String)], name: &str, location: &Location) -> Result<(), WarehouseError> {
+    // A concurrent replica may have created the same warehouse meanwhile.
+    let overlapping = others.iter().find(|(other, place)| {
+        other != name && Location::parse(place).is_ok_and(|place| place.overlaps(location))
+    });
+    match overlapping {
+        Some((other, place)) => Err(WarehouseError::Invalid(format!(
+            "the folder `{location}` of the new warehouse overlaps with that of warehouse `{other}` at `{place}`; \
+             choose another folder"
+        ))),
+        None => Ok(()),
     }
 }

@@ -1,12 +1,16 @@
 //! Warehouse as requests address it: live, or as it was at an instant.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use openapi::warehouse::StorageProfile;
 use table_core::location::Location;
 
 use crate::catalog::access::Forbidden;
 use crate::planning_mode::ScanPlanningMode;
 use crate::store::ids::WarehouseId;
+
+use super::storage;
 
 /// Warehouse that a request operates on, or a read-only view of it as of an instant.
 #[derive(Clone, Debug)]
@@ -17,6 +21,8 @@ pub struct Warehouse {
     pub name: Arc<str>,
     /// Folder that contains all tables of the warehouse.
     pub location: Arc<Location>,
+    /// Storage of the location.
+    pub storage: Arc<StorageProfile>,
     /// Scan planning mode that is advertised to clients.
     pub planning: ScanPlanningMode,
     /// Instant of the read-only view, in the time of the catalog's history; `None` for the current state.
@@ -33,6 +39,11 @@ impl Warehouse {
             Some(instant_ms) => format!("{}@{instant_ms}", self.name),
             None => self.name.to_string(),
         }
+    }
+
+    /// Returns the settings with which clients find the store, under the names that they know.
+    pub fn client_settings(&self) -> BTreeMap<String, String> {
+        storage::client_settings(&self.storage)
     }
 
     /// Rejects changes to a read-only view.

@@ -4,6 +4,7 @@ use sqlx::{query, query_as};
 
 use crate::store::engine::db::Db;
 use crate::store::engine::error::StoreError;
+use crate::store::engine::target::DbKind;
 use crate::store::engine::tx::Tx;
 use crate::store::ids::WarehouseId;
 
@@ -18,6 +19,10 @@ pub struct WarehouseRow {
     pub location: String,
     /// Properties, as a JSON object.
     pub properties: String,
+    /// Kind, address and behaviour of its storage, as a JSON object without secrets.
+    pub storage: String,
+    /// Encrypted secret for its storage; `None` if it needs none.
+    pub credential: Option<Vec<u8>>,
     /// Time of creation, in milliseconds since 1970.
     pub created_ms: i64,
 }
@@ -33,6 +38,10 @@ pub struct NewWarehouse<'a> {
     pub location: &'a str,
     /// Properties, as a JSON object.
     pub properties: &'a str,
+    /// Kind, address and behaviour of its storage, as a JSON object without secrets.
+    pub storage: &'a str,
+    /// Encrypted secret for its storage; `None` if it needs none.
+    pub credential: Option<&'a [u8]>,
 }
 
 /// Creates a warehouse. Returns `false`, changing nothing, if the name exists already.
@@ -43,16 +52,40 @@ pub struct NewWarehouse<'a> {
 /// transaction conflicts with a concurrent one ([`StoreError::Serialization`]).
 pub async fn create(tx: &mut Tx, new: &NewWarehouse<'_>) -> Result<bool, StoreError> {
     const SQL: &str = "
-        INSERT INTO warehouses (warehouse_id, name, location, properties, created_ms)
-        VALUES ($1, $2, $3, $4, $5)
+        INSERT INTO warehouses (warehouse_id, name, location, properties, created_ms, storage, credential)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         ON CONFLICT (name) DO NOTHING";
 
     let at_ms = tx.at_ms();
     let created = execute!(
         tx,
-        query(SQL).bind(new.warehouse_id).bind(new.name).bind(new.location).bind(new.properties).bind(at_ms)
+        query(SQL)
+            .bind(new.warehouse_id)
+            .bind(new.name)
+            .bind(new.location)
+            .bind(new.properties)
+            .bind(at_ms)
+            .bind(new.storage)
+            .bind(new.credential)
     )?;
     Ok(created == 1)
+}
+
+/// Waits for concurrent creations of warehouses, and returns the names and locations of all warehouses, so that a new
+/// one can be compared with them.
+///
+/// # Errors
+///
+/// Fails if the database does not answer or fails the statement ([`StoreError::Database`]).
+pub async fn lock_and_list(tx: &mut Tx) -> Result<Vec<(String, String)>, StoreError> {
+    const LOCK_POSTGRES: &str = "LOCK TABLE warehouses IN SHARE ROW EXCLUSIVE MODE";
+    const SQL: &str = "SELECT name, location FROM warehouses ORDER BY name";
+
+    // SQLite has one writer at a time.
+    if tx.kind() == DbKind::Postgres {
+        execute!(tx, query(LOCK_POSTGRES))?;
+    }
+    fetch_all!(tx, query_as::<_, (String, String)>(SQL))
 }
 
 /// Returns the warehouse with this name.
@@ -62,7 +95,8 @@ pub async fn create(tx: &mut Tx, new: &NewWarehouse<'_>) -> Result<bool, StoreEr
 /// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn find(db: &Db, name: &str) -> Result<Option<WarehouseRow>, StoreError> {
     const SQL: &str = "
-        SELECT warehouse_id, name, location, properties, created_ms FROM warehouses WHERE name = $1";
+        SELECT warehouse_id, name, location, properties, storage, credential, created_ms
+        FROM warehouses WHERE name = $1";
 
     fetch_optional!(db, query_as::<_, WarehouseRow>(SQL).bind(name))
 }
@@ -74,7 +108,7 @@ pub async fn find(db: &Db, name: &str) -> Result<Option<WarehouseRow>, StoreErro
 /// Fails if the database does not answer or fails the query ([`StoreError::Database`]).
 pub async fn list(db: &Db, after: Option<&str>, limit: u32) -> Result<Vec<WarehouseRow>, StoreError> {
     const SQL: &str = "
-        SELECT warehouse_id, name, location, properties, created_ms FROM warehouses
+        SELECT warehouse_id, name, location, properties, storage, credential, created_ms FROM warehouses
         WHERE name > $1 ORDER BY name LIMIT $2";
 
     fetch_all!(db, query_as::<_, WarehouseRow>(SQL).bind(after.unwrap_or("")).bind(i64::from(limit)))

@@ -2,6 +2,7 @@
 //! without anything having to wait. On PostgreSQL, the clock of the database server is used, regardless of
 //! that of the process.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use catalog_server::catalog::Catalog;
@@ -9,6 +10,7 @@ use catalog_server::catalog::assembly::CatalogParts;
 use catalog_server::clock::Clock;
 use catalog_server::config::{Maintenance, Planning, Retention};
 use catalog_server::schedule::Schedule;
+use catalog_server::secrets::SecretKeys;
 use catalog_server::storage::documents::Documents;
 use catalog_server::storage::manifests::Manifests;
 use catalog_server::storage::{WarehouseFiles, local_store};
@@ -76,6 +78,7 @@ fn schedule(db: &Db, clock: &Clock) -> Schedule {
         clock: clock.clone(),
         manifests: Manifests::new(files.clone(), 1 << 20, 1 << 20),
         files,
+        secrets: SecretKeys::new(None, Path::new("/nonexistent")),
         documents,
         turns: CpuSlots::new(),
         planning: Planning::default(),

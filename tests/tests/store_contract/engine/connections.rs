@@ -81,7 +81,14 @@ async fn a_sqlite_database_survives_its_process() {
     db.migrate().await.unwrap();
     let mut tx = db.write(5_000).await.unwrap();
     let warehouse_id = catalog_server::store::ids::WarehouseId(new_id());
-    let new = warehouses::NewWarehouse { warehouse_id, name: "w", location: "file:///w/", properties: "{}" };
+    let new = warehouses::NewWarehouse {
+        warehouse_id,
+        name: "w",
+        location: "file:///w/",
+        properties: "{}",
+        storage: r#"{"type":"file"}"#,
+        credential: None,
+    };
     assert!(warehouses::create(&mut tx, &new).await.unwrap());
     let namespace_id = catalog_server::store::ids::NamespaceId(new_id());
     crate::fixture::create_namespace(&mut tx, warehouse_id, namespace_id, "a").await;
