@@ -23,8 +23,10 @@ pub enum StorageError {
         /// Limit that the file exceeds, in bytes.
         limit_bytes: usize,
     },
-    /// The location is not on a local file system, the only kind of storage that is supported.
-    #[error("`{0}` is not a local file; tables are stored on local files (`file:`) only")]
+    /// The location is in none of the stores that the process has.
+    #[error(
+        "`{0}` is in no store of this process, which has local files (`file:`) and the buckets of its warehouses"
+    )]
     UnsupportedScheme(String),
     /// The text is not a valid location.
     #[error(transparent)]

@@ -71,7 +71,7 @@ impl Scope {
     ///
     /// Fails with [`StorageError::NotReadable`] if the caller must not read the file, with
     /// [`StorageError::Location`] if the text is not a valid location, and with
-    /// [`StorageError::UnsupportedScheme`] if it is not a local file. Also fails if the function of
+    /// [`StorageError::UnsupportedScheme`] if no store has its scheme. Also fails if the function of
     /// [`Reads::Asked`] fails.
     pub fn read(&self, text: &str) -> Result<Place, StorageError> {
         let location = Location::parse_file(text)?;
@@ -94,7 +94,7 @@ impl Scope {
     ///
     /// Fails with [`StorageError::NotOwn`] if the file is not inside one of the caller's own folders, with
     /// [`StorageError::Location`] if the text is not a valid location, and with
-    /// [`StorageError::UnsupportedScheme`] if it is not a local file.
+    /// [`StorageError::UnsupportedScheme`] if no store has its scheme.
     pub fn write(&self, text: &str) -> Result<Place, StorageError> {
         let location = Location::parse_file(text)?;
         let is_inside = |folder: &Location| folder.contains(&location) && folder != &location;
@@ -110,8 +110,8 @@ impl Scope {
     /// # Errors
     ///
     /// Fails with [`StorageError::NotOwn`] if the folder is neither, with [`StorageError::Location`] if the
-    /// text is not a valid location, and with [`StorageError::UnsupportedScheme`] if it is not a local
-    /// folder.
+    /// text is not a valid location, and with [`StorageError::UnsupportedScheme`] if no store
+    /// has its scheme.
     pub fn folder(&self, text: &str) -> Result<Place, StorageError> {
         let location = Location::parse_file(text)?;
         if !self.owns(&location) {

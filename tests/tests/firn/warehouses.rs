@@ -89,6 +89,14 @@ async fn a_refused_warehouse_leaves_nothing(backend: Backend) {
         assert_eq!(refused.status, 400, "{body}: {}", refused.text());
         assert!(refused.text().contains(expected), "{body}: {}", refused.text());
     }
+    let mut unsendable = unreachable(&name);
+    unsendable["credential"]["access-key-id"] = json!("a\nb");
+    let refused = create(firn, &unsendable).await;
+    refused.expect_error(400, "IllegalArgumentException", "`access-key-id` is empty or has other characters");
+    for token in ["%00", "a%2Fb"] {
+        let refused = get(firn, &format!("{PATH}?page-token={token}")).await;
+        refused.expect_error(400, "BadRequestException", "Invalid page-token");
+    }
     let taken = create(firn, &new("main", &beside)).await;
     taken.expect_error(409, "AlreadyExistsException", "Warehouse already exists: main");
     get(firn, &format!("{PATH}/{name}")).await.expect_error(404, "NoSuchWarehouseException", &name);

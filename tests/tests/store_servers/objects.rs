@@ -144,14 +144,18 @@ fn rados_gateway_refuses_all_conditional_updates() {
     });
 }
 
+async fn check_all(store: &dyn ObjectStore) {
+    check_objects(store).await;
+    check_multipart(store).await;
+    check_creation(store).await;
+    check_updates(store).await;
+}
+
 #[test]
 fn seaweed_fs_stores_objects() {
     run(async {
         let store = s3_bucket(SeaweedFs::shared().await.unwrap()).await;
-        check_objects(&*store).await;
-        check_multipart(&*store).await;
-        check_creation(&*store).await;
-        check_updates(&*store).await;
+        check_all(&*store).await;
     });
 }
 
@@ -159,10 +163,7 @@ fn seaweed_fs_stores_objects() {
 fn moto_stores_objects() {
     run(async {
         let store = s3_bucket(Moto::shared().await.unwrap()).await;
-        check_objects(&*store).await;
-        check_multipart(&*store).await;
-        check_creation(&*store).await;
-        check_updates(&*store).await;
+        check_all(&*store).await;
     });
 }
 
@@ -170,10 +171,7 @@ fn moto_stores_objects() {
 fn azurite_stores_objects() {
     run(async {
         let store = container(Azurite::shared().await.unwrap()).await;
-        check_objects(&*store).await;
-        check_multipart(&*store).await;
-        check_creation(&*store).await;
-        check_updates(&*store).await;
+        check_all(&*store).await;
     });
 }
 
@@ -181,9 +179,6 @@ fn azurite_stores_objects() {
 fn gcs_emulator_stores_objects() {
     run(async {
         let store = gcs_bucket(GcsEmulator::shared().await.unwrap()).await;
-        check_objects(&*store).await;
-        check_multipart(&*store).await;
-        check_creation(&*store).await;
-        check_updates(&*store).await;
+        check_all(&*store).await;
     });
 }

@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use crate::api::App;
 use crate::api::error::{ApiError, CommonErrors, MutationErrors};
 use crate::api::extract::{Mutation, Params};
+use crate::config::WarehouseConfig;
 use crate::request::Request;
 
 const PAGE_WAREHOUSES: u32 = 100;
@@ -34,7 +35,12 @@ async fn list_warehouses(
     Params(query): Params<WarehouseQuery>,
 ) -> Result<Json<WarehousePage>, ApiError> {
     let limit = query.page_size.unwrap_or(PAGE_WAREHOUSES).clamp(1, PAGE_WAREHOUSES_MAX);
-    let after = query.page_token.as_deref();
+    let after = query.page_token.as_deref().filter(|token| !token.is_empty());
+    if after.is_some_and(|token| WarehouseConfig::check_name(token).is_err()) {
+        return Err(ApiError::bad_request(
+            "Invalid page-token: send the `next-page-token` of an earlier page unchanged",
+        ));
+    }
     let mut warehouses = app.catalog.warehouses.list(&request, after, limit + 1).await?;
     let has_more = warehouses.len() > limit as usize;
     warehouses.truncate(limit as usize);

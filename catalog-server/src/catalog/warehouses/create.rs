@@ -59,7 +59,7 @@ impl Warehouses {
             return Err(WarehouseError::AlreadyExists(new.name.clone()));
         }
         let checks = self.check_new(&location, &new.storage, bucket.as_ref()).await?;
-        let row = self.record_new(request, new, &profile, secret).await?;
+        let row = self.record_new(request, new, &location, &profile, secret).await?;
         self.insert(row.clone(), ScanPlanningMode::Unset).await?;
         Ok((described(row)?, checks))
     }
@@ -68,6 +68,7 @@ impl Warehouses {
         &self,
         request: &Request,
         new: &WarehouseDefinition,
+        location: &Location,
         profile: &str,
         secret: Option<Vec<u8>>,
     ) -> Result<WarehouseRow, WarehouseError> {
@@ -76,8 +77,6 @@ impl Warehouses {
             Some(secret) => Some(self.encrypted(warehouse_id, secret).await?),
             None => None,
         };
-        let location =
-            Location::parse(&new.location).map_err(|error| WarehouseError::Invalid(error.to_string()))?;
         let stored = warehouses::NewWarehouse {
             warehouse_id,
             name: &new.name,
@@ -88,7 +87,7 @@ impl Warehouses {
         };
         let mut tx = self.db.write(self.clock.now_ms()).await?;
         let others = warehouses::lock_and_list(&mut tx).await?;
-        check_apart(&others, &new.name, &location)?;
+        check_apart(&others, &new.name, location)?;
         if !warehouses::create(&mut tx, &stored).await? {
             return Err(WarehouseError::AlreadyExists(new.name.clone()));
         }

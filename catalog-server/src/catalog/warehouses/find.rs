@@ -50,7 +50,8 @@ impl Warehouses {
         Err(WarehouseError::Invalid(format!("Invalid warehouse `{name}`: the instant is in the future")))
     }
 
-    async fn find_live(&self, name: &str) -> Result<Warehouse, WarehouseError> {
+    /// Returns the live warehouse of `name`. Its store is opened when it is looked up for the first time.
+    pub(super) async fn find_live(&self, name: &str) -> Result<Warehouse, WarehouseError> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         if let Some(warehouse) = known {
             return Ok(warehouse);

@@ -98,7 +98,7 @@ impl Warehouses {
         let mut rows = warehouses::list(&self.db, None, 2).await?;
         match rows.len() {
             1 => {
-                let warehouse = self.insert(rows.remove(0), ScanPlanningMode::Unset).await?;
+                let warehouse = self.find_live(&rows.remove(0).name).await?;
                 self.authorize(request, &warehouse, action)?;
                 Ok(warehouse)
             }

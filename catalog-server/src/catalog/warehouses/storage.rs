@@ -29,6 +29,8 @@ pub(super) fn open(
         (StorageProfile::File(_), None) if matches!(scheme, "file" | "memory") => Ok(None),
         (StorageProfile::File(_), Some(_)) => Err("local files need no credential".to_owned()),
         (StorageProfile::S3(profile), Some(StorageCredential::AccessKey(key))) if scheme == "s3" => {
+            check_sent("access-key-id", &key.access_key_id)?;
+            check_sent("secret-access-key", &key.secret_access_key)?;
             let keys = S3Credential {
                 access_key_id: key.access_key_id.clone(),
                 secret_access_key: key.secret_access_key.clone(),
@@ -57,6 +59,8 @@ fn settings(profile: &S3Profile) -> Result<S3Settings, String> {
     if profile.region.is_empty() {
         return Err("`region` is empty; if the store has none, write `us-east-1`".to_owned());
     }
+    check_sent("region", &profile.region)?;
+    check_sent("kms-key", profile.kms_key.as_deref().unwrap_or("none"))?;
     Ok(S3Settings {
         region: profile.region.clone(),
         path_style: path_style(profile),
@@ -64,6 +68,14 @@ fn settings(profile: &S3Profile) -> Result<S3Settings, String> {
         encryption,
         conditional_writes: profile.conditional_writes,
     })
+}
+
+/// Checks a text that is sent in headers of requests, where the library panics on other characters.
+fn check_sent(name: &str, text: &str) -> Result<(), String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(format!("`{name}` is empty or has other characters than visible ones of ASCII"))
 }
 
 /// Returns the settings with which clients find the store, under the names that they know. None of them is a secret.
@@ -116,6 +128,14 @@ mod tests {
                 "metadata service",
             ),
             ("s3://b/w", r#"{"type":"s3","region":"r","kms-key":"k"}"#, true, "needs `encryption`"),
+            ("s3://b/w", r#"{"type":"s3","region":"a\nb"}"#, true, "`region` is empty or has other"),
+            ("s3://b/w", r#"{"type":"s3","region":"ü"}"#, true, "`region` is empty or has other"),
+            (
+                "s3://b/w",
+                r#"{"type":"s3","region":"r","encryption":"kms","kms-key":"a b"}"#,
+                true,
+                "`kms-key` is empty or has other",
+            ),
             ("s3://b/w", r#"{"type":"tape"}"#, true, "cannot be read"),
         ] {
             let error = opened(location, profile, has_credential).unwrap_err();
